@@ -1,0 +1,80 @@
+"""What a target is, the lowering report, and finding a target by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from neuroplast.errors import DescriptionError, did_you_mean
+from neuroplast.ir.program import Note, StepProgram
+
+if TYPE_CHECKING:
+    from neuroplast.backends.reference import Recorder
+
+AfterTrial = Callable[[int, dict[str, np.ndarray]], bool]
+"""Called with the number of the trial that has just ended and the live arrays; False stops the run."""
+
+
+class TaskCaller(Protocol):
+    """The bridge from a program to a task written in Python."""
+
+    def call(self, method: str, arrays: dict[str, np.ndarray]) -> None: ...
+
+
+@dataclass(frozen=True)
+class LoweringReport:
+    """What a target did with a program: each number or feature that is not exactly as asked, and the choices it made."""
+
+    target: str
+    notes: tuple[Note, ...]
+
+    def rows(self) -> list[dict[str, str]]:
+        return [
+            {"node": n.node, "what": n.what, "asked": n.asked, "got": n.got, "where": str(n.where or "")} for n in self.notes
+        ]
+
+    def __str__(self) -> str:
+        if not self.notes:
+            return f"{self.target}: everything exactly as described"
+        return "\n".join([f"{self.target}:", *(f"  {n.node}: {n.what}: asked {n.asked}, got {n.got}" for n in self.notes)])
+
+
+class Executable(Protocol):
+    """A program on a target. ``arrays`` are its live state by name (writing to them between runs changes the run)."""
+
+    program: StepProgram
+    report: LoweringReport
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]: ...
+
+    def run(self, trials: int, recorder: Recorder, after_trial: AfterTrial | None = None) -> int:
+        """Run that many trials from the trial in ``clock``; the number that was run."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Target(Protocol):
+    """Turns a step program into something that runs; LoweringError for what it cannot express."""
+
+    name: str
+
+    def prepare(self, program: StepProgram, task: TaskCaller | None = None) -> Executable: ...
+
+
+def known_targets() -> dict[str, Any]:
+    """Name -> entry point of every installed target (group ``neuroplast.targets``)."""
+    return {point.name: point for point in entry_points(group="neuroplast.targets")}
+
+
+def target_named(name: str) -> Target:
+    """The target of that name; DescriptionError with the known ones if there is none."""
+    known = known_targets()
+    if name not in known:
+        raise DescriptionError(f"there is no target '{name}'", do=did_you_mean(name, known))
+    return known[name].load()()

@@ -1,0 +1,166 @@
+"""Equations of an EquationNeuron, in Brian2's notation, read without Brian2.
+
+    dv/dt = (I - v)/tau : volt        differential equation
+    I = g*(E - v) : volt              subexpression
+    tau : second                      parameter
+Units may be written in the expressions (``-50*mV``) and become numbers in SI.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pint
+
+from neuroplast import units
+from neuroplast.errors import DescriptionError, Source, UnitsError, did_you_mean
+from neuroplast.expressions import CONSTANTS, Expression, expression
+from neuroplast.node import Normal, Uniform
+
+_LINE = re.compile(r"^\s*(?:d(?P<diff>\w+)\s*/\s*dt\s*=|(?P<sub>\w+)\s*=|(?P<par>\w+)(?=\s*:))\s*(?P<expr>[^:]*?)\s*:\s*(?P<unit>[^()]+?)\s*(?:\(.*\))?\s*$")
+UNIT_NAMES = {
+    "mV": 1e-3, "uV": 1e-6, "volt": 1.0, "second": 1.0, "ms": 1e-3, "us": 1e-6, "amp": 1.0, "ampere": 1.0, "nA": 1e-9, "pA": 1e-12,
+    "siemens": 1.0, "nS": 1e-9, "uS": 1e-6, "ohm": 1.0, "Mohm": 1e6, "farad": 1.0, "nF": 1e-9, "pF": 1e-12, "Hz": 1.0, "hertz": 1.0,
+    "kHz": 1e3, "metre": 1.0, "meter": 1.0, "um": 1e-6, "mm": 1e-3,
+}
+_PINT = {"amp": "ampere", "Mohm": "megaohm", "meter": "metre", "1": "dimensionless"}
+RESERVED = {"noise", "dt", "t", "spikes", "i", "xi"}
+EXTERNAL = {"noise", "dt"}
+
+
+@dataclass(frozen=True)
+class Equations:
+    """differential, subexpressions: name -> right-hand side in SI numbers.  parameters: name -> SI value.  units: name -> pint."""
+
+    differential: dict[str, Expression]
+    subexpressions: dict[str, Expression]
+    parameters: dict[str, Any]
+    initial: dict[str, Any]
+    units: dict[str, pint.Unit]
+
+    @property
+    def names(self) -> set[str]:
+        return {*self.differential, *self.subexpressions, *self.parameters}
+
+    @classmethod
+    def parse(cls, text: str | Equations, parameters: Mapping[str, Any], initial: Mapping[str, Any], where: Source | None) -> Equations:
+        if isinstance(text, Equations):
+            return text
+        raw: dict[str, tuple[str, str]] = {}
+        unit: dict[str, pint.Unit] = {}
+        for line in filter(None, (part.split("#")[0].strip() for part in re.split(r"[\n;]", text))):
+            match = _LINE.match(line)
+            if match is None:
+                raise DescriptionError(
+                    f"the equation '{line}' cannot be read", where=where,
+                    allowed="'dx/dt = expression : unit', 'x = expression : unit' or 'x : unit'",
+                )
+            kind = "differential" if match["diff"] else "subexpression" if match["sub"] else "parameter"
+            name = match["diff"] or match["sub"] or match["par"]
+            if name in raw:
+                raise DescriptionError(f"the equations define '{name}' twice", where=where)
+            if name in RESERVED or name in UNIT_NAMES or name in CONSTANTS:
+                raise DescriptionError(f"the equations define '{name}', which is reserved", where=where, do="rename it")
+            raw[name] = (kind, match["expr"])
+            unit[name] = _unit(match["unit"].strip(), name, where)
+        if not any(kind == "differential" for kind, _ in raw.values()):
+            raise DescriptionError("the equations have no differential equation", where=where, got=text.strip() or "''")
+        known = set(raw) | EXTERNAL | set(UNIT_NAMES)
+        right = {}
+        for name, (kind, body) in raw.items():
+            if kind != "parameter":
+                parsed = expression(body, where, known)
+                _check_dimension(name, kind, parsed, unit, where)
+                right[name] = parsed.substitute({u: repr(UNIT_NAMES[u]) for u in parsed.names & set(UNIT_NAMES)})
+        for name in (*parameters, *initial):
+            if name not in raw:
+                raise DescriptionError(f"'{name}' is not in the equations", where=where, do=did_you_mean(name, raw))
+        values = {}
+        for name, (kind, _) in raw.items():
+            if kind == "parameter":
+                values[name] = _number(parameters[name], unit[name], name, where) if name in parameters else 0.0
+            elif name in parameters:
+                raise DescriptionError(f"'{name}' is a {kind}, not a parameter", where=where, do="give its start in initial=")
+        starts = {
+            name: _number(value, unit[name], name, where) for name, value in initial.items()
+        }
+        pick = lambda wanted: {n: right[n] for n, (k, _) in raw.items() if k == wanted}  # noqa: E731
+        return cls(pick("differential"), _ordered(pick("subexpression"), where), values, starts, unit)
+
+    def check_statements(self, threshold: str | None, reset: str, where: Source | None) -> None:
+        if threshold is not None:
+            self.si_expression(threshold, where)
+        for target, _ in self.reset_statements(reset, where):
+            if target not in self.differential and target not in self.parameters:
+                raise DescriptionError(f"reset sets '{target}'", where=where, do=did_you_mean(target, self.differential))
+
+    def si_expression(self, text: str, where: Source | None) -> Expression:
+        """A condition or right-hand side over the equations' names, with units as SI numbers."""
+        parsed = expression(text, where, self.names | EXTERNAL | set(UNIT_NAMES))
+        return parsed.substitute({u: repr(UNIT_NAMES[u]) for u in parsed.names & set(UNIT_NAMES)})
+
+    def reset_statements(self, reset: str, where: Source | None) -> list[tuple[str, Expression]]:
+        statements = []
+        for part in filter(None, (p.strip() for p in re.split(r"[\n;]", reset))):
+            match = re.match(r"^(\w+)\s*([-+*/]?)=\s*(?!=)(.+)$", part)
+            if match is None:
+                raise DescriptionError(f"the reset '{part}' cannot be read", where=where, allowed="'v = expression', 'u += expression'")
+            name, operator, body = match.groups()
+            statements.append((name, self.si_expression(f"{name} {operator} ({body})" if operator else body, where)))
+        return statements
+
+
+def _unit(text: str, name: str, where: Source | None) -> pint.Unit:
+    try:
+        return units.registry.parse_units(" * ".join(_PINT.get(p, p) for p in text.split("*"))) if text != "1" else units.registry.dimensionless
+    except Exception:
+        raise UnitsError(f"the unit '{text}' of '{name}' is not known", where=where, allowed="1, volt, second, amp, siemens, Hz, ...") from None
+
+
+def _number(value: Any, unit: pint.Unit, name: str, where: Source | None) -> Any:
+    if isinstance(value, (Uniform, Normal)):
+        ends = [_number(v, unit, name, where) for v in value.__dict__.values()]
+        return type(value)(*ends)
+    quantity = value if units.is_quantity(value) else units.registry.Quantity(np.asarray(value, float), "dimensionless")
+    if not quantity.is_compatible_with(unit):
+        raise UnitsError(f"the value of '{name}' has the wrong unit", where=where, got=value, allowed=f"a value in {unit:~}")
+    array = np.asarray(quantity.to_base_units().magnitude, float)  # the registry's base units are SI
+    if not np.all(np.isfinite(array)):
+        raise DescriptionError(f"the value of '{name}' is not finite", where=where, got=value)
+    return array
+
+
+def _check_dimension(name: str, kind: str, parsed: Expression, unit: Mapping[str, pint.Unit], where: Source | None) -> None:
+    """Evaluate the right-hand side once with units of 1: pint finds what does not fit."""
+    registry = units.registry
+    values: dict[str, Any] = {u: registry.Quantity(1.0, _PINT.get(u, u)) for u in UNIT_NAMES}
+    values |= {n: registry.Quantity(1.0, u) for n, u in unit.items()} | {"dt": registry.Quantity(1.0, "second")}
+    wanted = unit[name] / registry.second if kind == "differential" else unit[name]
+    if "noise" in parsed.names:  # the noise takes whatever unit makes its term fit
+        return
+    try:
+        got = parsed.numpy(values)
+    except pint.DimensionalityError as error:
+        raise UnitsError(f"the units in '{name} = {parsed}' do not fit: {error}", where=where) from None
+    except Exception as error:
+        raise DescriptionError(f"'{name} = {parsed}' cannot be evaluated: {error}", where=where) from None
+    if not registry.Quantity(1.0, wanted).is_compatible_with(got if units.is_quantity(got) else registry.Quantity(got, "")):
+        found = f"{got.units:~}" if units.is_quantity(got) else "no unit"
+        raise UnitsError(
+            f"the right-hand side of '{name}' has the wrong unit", where=where, got=f"'{parsed}' in {found}", allowed=f"{wanted:~}"
+        )
+
+
+def _ordered(subexpressions: dict[str, Expression], where: Source | None) -> dict[str, Expression]:
+    """Subexpressions in an order in which each uses only earlier ones."""
+    done: dict[str, Expression] = {}
+    while len(done) < len(subexpressions):
+        ready = [n for n, e in subexpressions.items() if n not in done and not (e.names & set(subexpressions) - set(done))]
+        if not ready:
+            raise DescriptionError("subexpressions refer to each other in a circle", where=where, got=", ".join(subexpressions))
+        done |= {n: subexpressions[n] for n in ready}
+    return done

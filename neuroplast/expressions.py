@@ -1,0 +1,258 @@
+"""The small expression language of rules, transfer functions and equation neurons, and its three readings.
+
+An expression is Python/Brian2 arithmetic over names: ``+ - * / **``, comparisons, ``and or not``, numbers and the functions of
+:data:`FUNCTIONS`. It is parsed once, never evaluated as code, and read as NumPy, as C++ and as Brian2 abstract code, so that
+all targets compute the same thing.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from neuroplast.errors import DescriptionError, Source, did_you_mean
+
+FUNCTIONS: dict[str, tuple[int, Callable[..., Any], str, str]] = {
+    # name: (arguments, NumPy, C++ pattern, Brian2 pattern)
+    "exp": (1, np.exp, "std::exp({0})", "exp({0})"),
+    "log": (1, np.log, "std::log({0})", "log({0})"),
+    "sqrt": (1, np.sqrt, "std::sqrt({0})", "sqrt({0})"),
+    "tanh": (1, np.tanh, "std::tanh({0})", "tanh({0})"),
+    "sin": (1, np.sin, "std::sin({0})", "sin({0})"),
+    "cos": (1, np.cos, "std::cos({0})", "cos({0})"),
+    "abs": (1, np.abs, "std::fabs({0})", "abs({0})"),
+    "floor": (1, np.floor, "std::floor({0})", "floor({0})"),
+    "sign": (1, np.sign, "((double)(({0})>0)-(double)(({0})<0))", "(int({0} > 0) - int({0} < 0))"),
+    "sigmoid": (1, expit, "(1.0/(1.0+std::exp(-({0}))))", "(1/(1 + exp(-({0}))))"),
+    "clip": (3, np.clip, "std::fmin(std::fmax({0},{1}),{2})", "clip({0}, {1}, {2})"),
+    "minimum": (2, np.minimum, "std::fmin({0},{1})", "clip({0}, -inf, {1})"),
+    "maximum": (2, np.maximum, "std::fmax({0},{1})", "clip({0}, {1}, inf)"),
+    "int": (1, lambda x: np.trunc(np.asarray(x, float)), "std::trunc((double)({0}))", "int({0})"),
+    "where": (3, np.where, "(({0})?(double)({1}):(double)({2}))", "(int({0})*({1}) + (1 - int({0}))*({2}))"),
+}
+"""Every function of the language. ``where(condition, a, b)`` needs finite a and b."""
+
+_BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.Mod: "%"}
+_COMPARE = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
+CONSTANTS = {"pi": np.pi, "inf": np.inf}
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A checked expression. ``names`` are its free variables."""
+
+    text: str
+    names: frozenset[str]
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def tree(self) -> ast.expr:
+        return _parse(self.text)
+
+    def numpy(self, values: Mapping[str, Any]) -> Any:
+        """The value over arrays; names are looked up in ``values``."""
+        return _compiled(self.text)(values)
+
+    def cpp(self, name: Callable[[str], str]) -> str:
+        """C++ text; ``name`` maps a variable to what stands for it."""
+        return _render(self.tree, name, 2)
+
+    def brian2(self, name: Callable[[str], str] = lambda n: n) -> str:
+        """Brian2 abstract code."""
+        return _render(self.tree, name, 3)
+
+    def substitute(self, replacements: Mapping[str, str]) -> Expression:
+        """The expression with names replaced by (parenthesised) expressions."""
+        return expression(_render(self.tree, lambda n: f"({replacements[n]})" if n in replacements else n, 0))
+
+
+def expression(text: str | Expression, where: Source | None = None, known: set[str] | None = None) -> Expression:
+    """Parse and check ``text``; DescriptionError for bad syntax, unknown functions or (if ``known`` is given) unknown names."""
+    if isinstance(text, Expression):
+        text = text.text
+    try:
+        tree = _parse(text)
+    except SyntaxError as error:
+        raise DescriptionError(
+            f"the expression '{text}' cannot be read: {error.msg}", where=where,
+            allowed=f"arithmetic over names, comparisons and {', '.join(FUNCTIONS)}",
+        ) from None
+    names = frozenset(
+        n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id not in FUNCTIONS and n.id not in CONSTANTS
+    )
+    if known is not None:
+        for name in sorted(names - known):
+            raise DescriptionError(
+                f"the expression '{text}' names '{name}', which is not declared", where=where, do=did_you_mean(name, known)
+            )
+    return Expression(text, names)
+
+
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> ast.expr:
+    tree = ast.parse(text.strip(), mode="eval").body
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            if not isinstance(node.func, ast.Name) or node.func.id not in FUNCTIONS or node.keywords:
+                name = getattr(node.func, "id", ast.unparse(node.func))
+                raise SyntaxError(f"unknown function '{name}'. {did_you_mean(name, FUNCTIONS)}")
+            if len(node.args) != FUNCTIONS[node.func.id][0]:
+                raise SyntaxError(f"{node.func.id} takes {FUNCTIONS[node.func.id][0]} arguments")
+        elif isinstance(node, ast.Constant):
+            if not isinstance(node.value, (int, float)):
+                raise SyntaxError(f"{node.value!r} is not a number")
+        elif isinstance(node, ast.Compare):
+            if len(node.ops) != 1 or type(node.ops[0]) not in _COMPARE:
+                raise SyntaxError("one comparison at a time: write 'a < b and b < c'")
+        elif isinstance(node, ast.BinOp):
+            if type(node.op) not in _BINARY:
+                raise SyntaxError(f"operator in '{ast.unparse(node)}' is not known")
+        elif isinstance(node, ast.UnaryOp):
+            if not isinstance(node.op, (ast.USub, ast.UAdd, ast.Not)):
+                raise SyntaxError(f"operator in '{ast.unparse(node)}' is not known")
+        elif not isinstance(node, (ast.Name, ast.BoolOp, ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context)):
+            raise SyntaxError(f"'{ast.unparse(node)}' is not part of the language")
+    return tree
+
+
+def _render(node: ast.expr, name: Callable[[str], str], dialect: int) -> str:
+    """dialect: 0 the language itself, 2 C++, 3 Brian2 (the pattern's place in FUNCTIONS)."""
+
+    def r(child: ast.expr) -> str:
+        return _render(child, name, dialect)
+
+    if isinstance(node, ast.Constant):
+        if dialect == 2:
+            return repr(float(node.value))
+        return repr(node.value)
+    if isinstance(node, ast.Name):
+        if node.id in CONSTANTS:
+            if dialect == 2:
+                return "M_PI" if node.id == "pi" else "HUGE_VAL"
+            return node.id
+        return name(node.id)
+    if isinstance(node, ast.Call):
+        assert isinstance(node.func, ast.Name)
+        arguments = [r(a) for a in node.args]
+        if dialect == 0:
+            return f"{node.func.id}({', '.join(arguments)})"
+        return FUNCTIONS[node.func.id][dialect].format(*(f"({a})" for a in arguments))  # type: ignore[union-attr]
+    if isinstance(node, ast.UnaryOp):
+        if isinstance(node.op, ast.Not):
+            return f"(!({r(node.operand)}))" if dialect == 2 else f"(not ({r(node.operand)}))"
+        return f"({'-' if isinstance(node.op, ast.USub) else ''}{r(node.operand)})"
+    if isinstance(node, ast.BoolOp):
+        both = isinstance(node.op, ast.And)
+        word = ("&&" if both else "||") if dialect == 2 else ("and" if both else "or")
+        return "(" + f" {word} ".join(r(v) for v in node.values) + ")"
+    if isinstance(node, ast.Compare):
+        return f"({r(node.left)} {_COMPARE[type(node.ops[0])]} {r(node.comparators[0])})"
+    if isinstance(node, ast.BinOp):
+        left, right = r(node.left), r(node.right)
+        if isinstance(node.op, ast.Pow) and dialect == 2:
+            power = node.right.value if isinstance(node.right, ast.Constant) else None
+            if isinstance(power, int) and 1 <= power <= 4:
+                return "(" + "*".join([f"({left})"] * power) + ")"
+            return f"std::pow({left},{right})"
+        if isinstance(node.op, ast.Mod) and dialect == 2:
+            return f"(({left})-({right})*std::floor(({left})/({right})))"
+        return f"({left} {_BINARY[type(node.op)]} {right})"
+    raise AssertionError(ast.dump(node))
+
+
+@lru_cache(maxsize=4096)
+def _compiled(text: str) -> Callable[[Mapping[str, Any]], Any]:
+    """A checked tree holds arithmetic only, so compiling it cannot run anybody's code."""
+    tree = _parse(text)
+
+    class _Numpy(ast.NodeTransformer):
+        def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
+            self.generic_visit(node)
+            function = "_and" if isinstance(node.op, ast.And) else "_or"
+            result = node.values[0]
+            for value in node.values[1:]:
+                result = ast.Call(ast.Name(function, ast.Load()), [result, value], [])
+            return result
+
+        def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+            self.generic_visit(node)
+            if isinstance(node.op, ast.Not):
+                return ast.Call(ast.Name("_not", ast.Load()), [node.operand], [])
+            return node
+
+    import copy
+
+    body = ast.fix_missing_locations(ast.Expression(_Numpy().visit(copy.deepcopy(tree))))
+    code = compile(body, f"<expression {text}>", "eval")
+    functions: dict[str, Any] = {name: entry[1] for name, entry in FUNCTIONS.items()}
+    functions |= CONSTANTS | {
+        "_and": np.logical_and, "_or": np.logical_or, "_not": np.logical_not, "__builtins__": {}
+    }
+    return lambda values: eval(code, functions, values)
+
+
+@dataclass(frozen=True)
+class Term:
+    """One product of a sum of products: coefficient times the factors, each name with its whole power."""
+
+    coefficient: float
+    powers: tuple[tuple[str, int], ...]
+
+
+def sum_of_products(text: Expression, where: Source | None = None) -> tuple[Term, ...]:
+    """An eligibility drive as its terms: ``"pre*(x - 2*y)"`` -> ``pre*x - 2*pre*y``; DescriptionError if it has no such form."""
+
+    def bad(node: ast.expr) -> DescriptionError:
+        return DescriptionError(
+            f"the drive '{text}' is not a sum of products: '{ast.unparse(node)}'", where=where,
+            allowed="named factors joined by + - * and whole positive powers, times numbers",
+            do="put other functions of a signal into a factor of its own (Map(signal, 'tanh(x)'))",
+        )
+
+    def go(node: ast.expr) -> list[tuple[float, dict[str, int]]]:
+        if isinstance(node, ast.Constant):
+            return [(float(node.value), {})]
+        if isinstance(node, ast.Name):
+            return [(1.0, {node.id: 1})]
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
+            sign = -1.0 if isinstance(node.op, ast.USub) else 1.0
+            return [(sign * c, p) for c, p in go(node.operand)]
+        if isinstance(node, ast.BinOp):
+            if isinstance(node.op, ast.Add):
+                return go(node.left) + go(node.right)
+            if isinstance(node.op, ast.Sub):
+                return go(node.left) + [(-c, p) for c, p in go(node.right)]
+            if isinstance(node.op, ast.Mult):
+                return [_times(a, b) for a, b in product(go(node.left), go(node.right))]
+            if isinstance(node.op, ast.Div) and isinstance(node.right, ast.Constant):
+                return [(c / float(node.right.value), p) for c, p in go(node.left)]
+            if isinstance(node.op, ast.Pow) and isinstance(node.right, ast.Constant):
+                power = node.right.value
+                if isinstance(power, int) and 1 <= power <= 8:
+                    result: list[tuple[float, dict[str, int]]] = [(1.0, {})]
+                    for _ in range(power):
+                        result = [_times(a, b) for a, b in product(result, go(node.left))]
+                    return result
+        raise bad(node)
+
+    merged: dict[tuple[tuple[str, int], ...], float] = {}
+    for coefficient, powers in go(text.tree):
+        key = tuple(sorted(powers.items()))
+        merged[key] = merged.get(key, 0.0) + coefficient
+    return tuple(Term(c, key) for key, c in merged.items() if c != 0.0)
+
+
+def _times(a: tuple[float, dict[str, int]], b: tuple[float, dict[str, int]]) -> tuple[float, dict[str, int]]:
+    powers = dict(a[1])
+    for name, power in b[1].items():
+        powers[name] = powers.get(name, 0) + power
+    return a[0] * b[0], powers

@@ -1,0 +1,386 @@
+"""The step program: a network in discrete time, as arrays and an ordered list of small operations.
+
+It is the one thing that every target executes. The written law of a time step (docs/design.md) is the order of the operations:
+
+    before    1 modulators   3 arrivals into accumulators   4 noise and given values   (a)
+    neurons   2 exact decay + arrivals, 5 integrate, spike, reset: one Map a population, over its own arrays and no others
+    after     6 plasticity: weight first, then eligibility   7 monitors, then the task sees the output and sets reward and inputs
+
+(a) an arrival adds to a decayed trace: ``g <- decay g + arrived`` is step 2 then step 3.
+
+A run is ``for trial: for pass: reset, trial_start, steps x (before, neurons, after), pass_end or trial_end``. Random numbers are
+counter-based (Philox 4x64-10): draw k of stream s in step n of trial t depends on (seed, s, t, n, k) alone, so targets agree to
+rounding, and a run that was stopped goes on exactly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Union
+
+import numpy as np
+
+from neuroplast.errors import Source
+from neuroplast.expressions import Expression
+
+STEP, TRIAL, PASS, TICK = 0, 1, 2, 3
+"""Places in the array ``clock`` (int64): step within the trial, trial, pass, steps since the start of the run or pass."""
+
+CLOCK = "clock"
+PROBE_SCALE = "probe_scale"
+"""(1,) 1.0, and 0.0 in a first pass with noise off: multiplies the draws of probes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Array:
+    """One array of the program. reset: a trial starts from ``initial`` again. kind: "state" (changes), "constant", "scratch"
+    (means nothing between trials). shape: for readers; targets see it flat, row-major. dims: names of its axes."""
+
+    name: str
+    initial: np.ndarray
+    unit: str = "1"
+    kind: str = "state"
+    reset: bool = False
+    dims: tuple[str, ...] = ()
+    where: Source | None = None
+
+
+@dataclass(frozen=True)
+class Map:
+    """for k in range(size): the statements, in order. Arrays of size 1 are broadcast. A target that is not bound is a local.
+
+    bind: name in the code -> name of the array. In ``neurons``, ``owner`` is the population and all arrays have its size.
+    """
+
+    owner: str
+    size: int
+    code: tuple[tuple[str, Expression], ...]
+    bind: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """target[:] <- fresh random numbers. law: "normal" N(0,1), "uniform" (0,1), "centred" uniform with mean 0 and SD 1.
+
+    probe: its own numbers in each pass, and (normal, centred) multiplied by PROBE_SCALE.  each: "step" or "trial".
+    stream: the name from which, with the seed, its key follows.
+    """
+
+    target: str
+    law: str
+    stream: str
+    probe: bool
+    each: str = "step"
+
+
+@dataclass(frozen=True)
+class Row:
+    """target[:] <- table[row]. by: "step" (row = step // stride) or the name of a (1,) array that holds the row.
+
+    mode: what happens past the end: "hold" the last row or "wrap". trials > 1: the table holds one such table a trial, in turn.
+    """
+
+    target: str
+    table: str
+    rows: int
+    by: str = "step"
+    stride: int = 1
+    mode: str = "hold"
+    trials: int = 1
+
+
+@dataclass(frozen=True)
+class SetRow:
+    """table[row] <- source, the counterpart of Row (by, stride and mode as there)."""
+
+    table: str
+    source: str
+    rows: int
+    by: str = "step"
+    stride: int = 1
+
+
+@dataclass(frozen=True)
+class SpikeTable:
+    """target[:] <- 1.0 for the units listed for this step, 0.0 else: indices[offsets[step]:offsets[step + 1]]; none past the end."""
+
+    target: str
+    offsets: str
+    indices: str
+    steps: int
+
+
+@dataclass(frozen=True)
+class Sum:
+    """target[0] <- sum over k of the expression (bind as in Map)."""
+
+    target: str
+    size: int
+    expression: Expression
+    bind: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Dot:
+    """target[i] <- sum_j matrix[i, j] vector[j]; matrix has shape (rows, columns)."""
+
+    target: str
+    matrix: str
+    vector: str
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True)
+class DelayLine:
+    """target[0] <- source[0] of ``steps`` steps ago (0: now). ring: (steps,) array, used at tick % steps."""
+
+    target: str
+    source: str
+    ring: str
+    steps: int
+
+
+@dataclass(frozen=True)
+class Synapses:
+    """Who is connected: synapses sorted by (pre, post). Arrays pre, post (int32, (n,)), row_start (int32, (n_pre + 1,)).
+
+    dense: all pairs, so synapse (j, i) is number j * n_post + i.
+    """
+
+    name: str
+    n_pre: int
+    n_post: int
+    n: int
+    pre: str
+    post: str
+    row_start: str
+    dense: bool
+
+
+@dataclass(frozen=True)
+class Remember:
+    """At the end of a step: put the output of a population into its ring, at slot tick % depth.
+
+    Spiking: ring is int32 (depth, size + 1), a row being the count and then the indices, ascending.
+    Graded: ring is float (depth, size).
+    """
+
+    population: str
+    output: str
+    ring: str
+    depth: int
+    size: int
+    spiking: bool
+
+
+@dataclass(frozen=True)
+class ReleaseState:
+    """Stochastic release of a projection: arrays (n,) each. uniform, recovery: fresh uniforms; ready_at: tick from which the
+    synapse is available again (float); c: facilitation, or None; released: 1.0 where released in this step; score: release
+    score in this step (1 - p, -p, or 0 where nothing arrived)."""
+
+    q: str
+    uniform: str
+    recovery: str | None
+    ready_at: str | None
+    c: str | None
+    facilitation: float
+    c_decay: float
+    recovery_steps: float
+    score: str
+
+
+@dataclass(frozen=True)
+class Deliver:
+    """Arrivals of one projection: into[:] <- 0, then for each synapse whose presynaptic output of ``delay`` steps ago arrives
+    now: into[post] += (weight + noise) * output.
+
+    ring, depth, output: of the presynaptic population (Remember). Graded with delay 1 has ring None and reads ``output``:
+    last step's rate, or the value given in this step. delays: int32 (n,) array in steps, or None where all have ``delay``.
+    arrived: (n_pre,) array set to 1.0 for units whose spike arrives now, 0.0 else (None where no rule reads it, or where
+    delays differ). With release, an arrival passes only where the synapse releases.
+    """
+
+    projection: str
+    synapses: Synapses
+    weight: str
+    noise: str | None
+    into: str
+    output: str
+    ring: str | None
+    depth: int
+    spiking: bool
+    delay: int
+    delays: str | None
+    arrived: str | None
+    release: ReleaseState | None
+
+
+@dataclass(frozen=True)
+class Product:
+    """coefficient * product of array ** power. pre, post, synapse: (array, power) each, of size n_pre, n_post, n."""
+
+    coefficient: float
+    pre: tuple[tuple[str, int], ...]
+    post: tuple[tuple[str, int], ...]
+    synapse: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class Learn:
+    """The rule of one projection. In each step, over its synapses, with w the target array:
+
+        w += step_rate * M * e_last        (update "continuous"; bounds low, high applied if bound_each == "step")
+        dw += step_rate * M * e_last       (update "deferred", dw the array ``pending``)
+        e_k <- decay * sum_m (h^m / m!) e_(k-m)    for each of the order + 1 arrays, from the last to the first
+        e_0 += gain * sum of products
+
+    and when a trial ends: "deferred" w += dw, dw = 0;  "episodic" w += clip(rate * M * e_last, +-max_change);  then
+    w *= 1 - trial_decay and the bounds.  decay 0: no memory.  step_rate = rate * dt.  weight decay per step: w *= 1 - step_decay
+    is part of the continuous update.
+    """
+
+    projection: str
+    synapses: Synapses
+    target: str
+    eligibility: tuple[str, ...]
+    pending: str | None
+    products: tuple[Product, ...]
+    decay: float
+    h: float
+    gain: float
+    modulator: str
+    rate: float
+    step_rate: float
+    update: str
+    low: float | None
+    high: float | None
+    bound_each: str
+    max_change: float | None
+
+
+@dataclass(frozen=True)
+class EndLearn:
+    """The part of a Learn that happens when a trial ends."""
+
+    learn: Learn
+
+
+@dataclass(frozen=True)
+class CallTask:
+    """Call the Python task: method "reset" (trial start) or "step"; every: in steps."""
+
+    method: str
+    every: int = 1
+
+
+Operation = Union[
+    Map, Draw, Row, SetRow, SpikeTable, Sum, Dot, DelayLine, Remember, Deliver, Learn, EndLearn, CallTask
+]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What a monitor records: ``array`` (or its ``units``) at the end of every ``stride``-th step, or of the trial (stride 0)."""
+
+    name: str
+    array: str
+    stride: int
+    units: np.ndarray | None
+    trials: object
+    spikes: bool
+    unit: str
+    dims: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Note:
+    """One line of the lowering report: a number or feature that is not exactly what was asked, or a choice that was made."""
+
+    node: str
+    what: str
+    asked: str
+    got: str
+    where: Source | None = None
+
+
+@dataclass(frozen=True)
+class StepProgram:
+    """Everything a target needs. measures: name -> (1,) array logged when a trial ends. done: (1,) array; a value other than 0
+    after a step ends the trial early. reset: arrays with reset=True and the rings start anew in each trial (and pass)."""
+
+    name: str
+    dt: float
+    steps: int
+    passes: int
+    pass_noise: str
+    seed: int
+    arrays: dict[str, Array]
+    trial_start: tuple[Operation, ...]
+    before: tuple[Operation, ...]
+    neurons: tuple[Map, ...]
+    after: tuple[Operation, ...]
+    pass_end: tuple[Operation, ...]
+    trial_end: tuple[Operation, ...]
+    measures: dict[str, str]
+    measure_units: dict[str, str]
+    recordings: tuple[Recording, ...]
+    done: str | None
+    reset: bool
+    notes: tuple[Note, ...] = ()
+    task: object | None = None
+    populations: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def calls_python(self) -> bool:
+        return any(isinstance(op, CallTask) for op in (*self.trial_start, *self.after))
+
+    def fresh_arrays(self) -> dict[str, np.ndarray]:
+        """A new set of arrays in their initial state, C-contiguous."""
+        return {name: np.array(a.initial, order="C") for name, a in self.arrays.items()}
+
+    def state_names(self) -> tuple[str, ...]:
+        """Arrays that a checkpoint between two trials must hold."""
+        return tuple(name for name, a in self.arrays.items() if a.kind == "state")
+
+    def digest(self) -> str:
+        """A name for this program: equal for equal operations, sizes, constants and initial values."""
+        h = hashlib.blake2b(digest_size=12)
+        for part in (self.dt, self.steps, self.passes, self.pass_noise, self.seed, self.trial_start, self.before, self.neurons,
+                     self.after, self.pass_end, self.trial_end, self.measures, self.done, self.reset):
+            h.update(repr(part).encode())
+        for name, array in self.arrays.items():
+            h.update(f"{name}{array.initial.dtype}{array.initial.shape}{array.kind}{array.reset}".encode())
+            h.update(np.ascontiguousarray(array.initial).tobytes())
+        return h.hexdigest()
+
+
+def stream_key(seed: int, stream: str) -> tuple[int, int]:
+    """The two 64-bit words that key a stream."""
+    digest = hashlib.blake2b(f"{seed}/{stream}".encode(), digest_size=16).digest()
+    return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")
+
+
+TRIAL_DRAW = (1 << 63) - 1
+"""Stands for the step in the counter of a draw that is made once a trial."""
+
+
+def draw(law: str, size: int, key: tuple[int, int], step: int, trial: int, pass_: int) -> np.ndarray:
+    """The random numbers of one Draw (before PROBE_SCALE): words of Philox 4x64-10 with counter (block, step, trial, pass).
+
+    Value k is 32 bits: the low half of word k // 2 for even k, the high half for odd k; u = (bits + 1/2) / 2^32. Normal numbers
+    come in pairs by Box and Muller: sqrt(-2 ln u_2j) (cos, sin)(2 pi u_2j+1).
+    """
+    words = np.random.Philox(key=np.array(key, np.uint64), counter=np.array([0, step, trial, pass_], np.uint64)).random_raw(
+        (size + 1) // 2
+    )
+    u = (words.view(np.uint32).astype(float) + 0.5) * 2.0**-32
+    if law == "uniform":
+        return u[:size]
+    if law == "centred":
+        return (2.0 * u[:size] - 1.0) * np.sqrt(3.0)
+    radius, angle = np.sqrt(-2.0 * np.log(u[0::2])), 2.0 * np.pi * u[1::2]
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).ravel()[:size]

@@ -1,0 +1,98 @@
+"""Modulators: the third factor. The reward, minus what was expected, delayed, filtered, and broadcast to all synapses of a rule,
+as a number or as the firing of a population of dopamine-like neurons around its tonic rate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Union
+
+from neuroplast.errors import DescriptionError
+from neuroplast.node import Node, Number, quantity
+
+if TYPE_CHECKING:
+    from neuroplast.network import Population
+
+
+@dataclass(frozen=True, eq=False)
+class RunningMean(Node):
+    """M = R - Rbar, then Rbar moves towards R: with ``tau`` in every step (1 - exp(-dt/tau) of the way), with ``trials`` once a
+    trial, by 1/trials of the way, over the reward at the trial's end."""
+
+    tau: Any = quantity("time", default=None, positive=True)
+    trials: Any = quantity("1", default=None, low=1.0)
+
+    def check(self) -> None:
+        if (self.tau is None) == (self.trials is None):
+            raise DescriptionError("RunningMean takes either tau or trials", where=self.where)
+
+
+@dataclass(frozen=True, eq=False)
+class PerTrialType(Node):
+    """A running mean over trials of its own for each trial type that the task names (Miconi 2017, 10.7554/eLife.20899)."""
+
+    trials: float = quantity("1", low=1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class PairedPass(Node):
+    """Each trial is run twice on the same input, first to find R0, then to learn from R - R0 (node perturbation proper).
+
+    noise: "off" (the first pass without probes) or "other" (with probes of its own).
+    """
+
+    noise: str = "off"
+
+    def check(self) -> None:
+        if self.noise not in ("off", "other"):
+            raise DescriptionError("PairedPass.noise is not known", where=self.where, got=self.noise, allowed="'off', 'other'")
+
+
+@dataclass(frozen=True, eq=False)
+class Critic(Node):
+    """A learned linear critic (temporal difference, Sutton & Barto 2018; Fremaux 2013, 10.1371/journal.pcbi.1003024):
+
+        V = c . phi;   delta = R + (gamma V(t) - V(t-1));   c += rate * delta * phi_trace
+
+    phi: low-passed output (``tau``) of the population ``features``; phi_trace decays with gamma lambda.  M = delta.
+    """
+
+    features: Population
+    rate: float = quantity("1", positive=True)
+    tau: Number = quantity("time", positive=True)
+    discount: float = quantity("1", default=1.0, low=0.0, high=1.0)
+    trace: float = quantity("1", default=0.0, low=0.0, high=1.0)
+
+
+Baseline = Union[RunningMean, PerTrialType, PairedPass, Critic]
+
+
+@dataclass(frozen=True, eq=False)
+class Dopamine(Node):
+    """The population that carries the error. Its units' ``external`` input becomes gain * error; the mean firing rate, filtered
+    with ``tau``, minus ``tonic``, divided by ``slope``, is M.
+
+    population: Poisson (gain in Hz, slope 1/gain by default) or LIF (gain in V).  tonic: its rate at error zero.
+    slope: change of rate (Hz) for an error of one.
+    """
+
+    population: Population
+    tonic: Number = quantity("rate", positive=True)
+    tau: Number = quantity("time", positive=True)
+    gain: Any = 1.0
+    slope: Any = quantity("rate", default=None)
+
+
+@dataclass(frozen=True, eq=False)
+class Modulator(Node):
+    """M(t) = low-pass_tau( delay( R(t) - baseline ) ), R the reward that the task set after the last step.
+
+    name: unique.  delay: dead time between reward and modulator.  tau: 0 for none.  dopamine: None for a broadcast scalar.
+    gain: M is multiplied by it.
+    """
+
+    name: str
+    baseline: Baseline | None = None
+    delay: Number = quantity("time", default=0.0, zero_free=True, nonnegative=True)
+    tau: Number = quantity("time", default=0.0, zero_free=True, nonnegative=True)
+    dopamine: Dopamine | None = None
+    gain: float = quantity("1", default=1.0)

@@ -1,0 +1,145 @@
+"""Three-factor rules: factors x eligibility x modulator.
+
+        de/dt = -e/tau + drive          drive: a sum of products of named factors
+        dw/dt = rate * M(t) * e(t)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Union
+
+import numpy as np
+
+from neuroplast.errors import DescriptionError, did_you_mean
+from neuroplast.expressions import expression, sum_of_products
+from neuroplast.modulation import Modulator
+from neuroplast.node import Node, Number, quantity
+
+SIDES = ("pre", "post", "synapse")
+UPDATES = ("continuous", "deferred", "episodic")
+
+
+@dataclass(frozen=True, eq=False)
+class Signal(Node):
+    """A signal as a rule sees it in this step. side: "pre", "post" or "synapse"; variable: one of that node's signals.
+
+    Presynaptic spikes are seen as they arrive (after the delay), postsynaptic ones in the step in which they occur; a spike is
+    a Dirac pulse: 1/dt in its step. Synapses have ``weight``, ``noise`` and, with release, ``release_score`` and ``q``.
+    """
+
+    side: str
+    variable: str
+
+    def check(self) -> None:
+        if self.side not in SIDES:
+            raise DescriptionError(
+                f"Signal.side '{self.side}' is not known", where=self.where, do=did_you_mean(self.side, SIDES)
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class LowPass(Node):
+    """A filtered signal. Of spikes: a trace, dy/dt = -y/tau, y += 1 at each spike. Of a graded signal: tau dy/dt = -y + x.
+
+    floor: a spike trace below it is set to exactly zero, on every target; most presynaptic units of sparse codes are then
+    silent for the rule in most steps, which is what makes it cheap (0 keeps the endless tail).
+    """
+
+    signal: Signal
+    tau: Number = quantity("time", positive=True)
+    floor: float = quantity("1", default=0.0, nonnegative=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Deviation(Node):
+    """A signal minus its running mean: x(t) - m(t-), then m <- m + (1 - exp(-dt/tau)) (x - m): the mean without this step."""
+
+    signal: Signal
+    tau: Number = quantity("time", positive=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Transformed(Node):
+    """An expression of one signal, written in ``x``: Transformed(Signal("post", "v"), "tanh(x)")."""
+
+    signal: Signal
+    function: str
+
+    def check(self) -> None:
+        expression(self.function, self.where, {"x"})
+
+
+Factor = Union[Signal, LowPass, Deviation, Transformed]
+
+
+def signal_of(factor: Factor) -> Signal:
+    return factor if isinstance(factor, Signal) else factor.signal
+
+
+@dataclass(frozen=True, eq=False)
+class Eligibility(Node):
+    """The memory of each synapse: e(t) = integral of G(t - s) drive(s) ds with G(u) = (u/tau)^order/order! exp(-u/tau).
+
+    drive: text, a sum of products of the rule's factors.  tau: None for a plain integral over the trial (G = 1), 0 for none (e
+    is the drive of the last step).  order: 0 an exponential; n a kernel that peaks n tau after the event, for a delayed reward.
+    """
+
+    drive: str
+    tau: Any = quantity("time", default=None, nonnegative=True, zero_free=True)
+    order: int = 0
+
+    def check(self) -> None:
+        if self.order < 0 or int(self.order) != self.order:
+            raise DescriptionError("Eligibility.order must be a whole number from 0", where=self.where, got=self.order)
+        if self.order and not self.si.tau:
+            raise DescriptionError("Eligibility.order needs a tau above 0", where=self.where, got=f"tau {self.tau}")
+
+
+@dataclass(frozen=True, eq=False)
+class ThreeFactorRule(Node):
+    """dw/dt = rate * M * e, with bounds.
+
+    factors: name -> Signal, LowPass, Deviation or Transformed.  eligibility: over these names.  modulator: the third factor.
+    rate: plain number in SI units of what is learned (weight per [M e] per second; per trial for "episodic").
+    update: "continuous": in every step;  "deferred": the same integral, applied when the trial ends;  "episodic": once, when
+    the trial ends, w += rate * M(end) * e(end).
+    bounds: (low, high) in the weight's unit, either may be None; bounded: "step" or "trial", when they are applied.
+    target: "weight", or "release" for the q of stochastic release.
+    max_change: an episodic change is clipped to +-max_change.
+    """
+
+    factors: dict[str, Factor]
+    eligibility: Eligibility
+    modulator: Modulator
+    rate: float = quantity("1", default=1.0)
+    bounds: tuple[Any, Any] = (None, None)
+    update: str = "continuous"
+    bounded: str = "step"
+    target: str = "weight"
+    max_change: Any = quantity("1", default=None, positive=True)
+    label: str = field(default="")
+
+    def check(self) -> None:
+        for name, factor in self.factors.items():
+            if not isinstance(factor, (Signal, LowPass, Deviation, Transformed)):
+                raise DescriptionError(
+                    f"the factor '{name}' is not a factor", where=self.where, got=repr(factor),
+                    allowed="Signal, LowPass, Deviation or Transformed",
+                )
+            if not name.isidentifier():
+                raise DescriptionError(f"the factor name '{name}' is not a name", where=self.where)
+        sum_of_products(expression(self.eligibility.drive, self.where, set(self.factors)), self.where)
+        for field_name, allowed in (("update", UPDATES), ("bounded", ("step", "trial")), ("target", ("weight", "release"))):
+            value = getattr(self, field_name)
+            if value not in allowed:
+                raise DescriptionError(
+                    f"ThreeFactorRule.{field_name} '{value}' is not known", where=self.where, do=did_you_mean(value, allowed)
+                )
+        low, high = self.bounds
+        if low is not None and high is not None and np.any(low >= high):
+            raise DescriptionError("ThreeFactorRule.bounds are not ordered", where=self.where, got=self.bounds)
+        if not isinstance(self.modulator, Modulator):
+            raise DescriptionError("ThreeFactorRule.modulator must be a Modulator", where=self.where, got=self.modulator)
+        if self.max_change is not None and self.update != "episodic":
+            raise DescriptionError("max_change goes with update='episodic'", where=self.where, got=self.update)

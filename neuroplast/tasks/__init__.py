@@ -1,0 +1,1 @@
+"""Tasks: the closed loop, in trials."""

@@ -1,0 +1,41 @@
+"""What a task is: trials of one length, a reward, inputs; declarative tasks run inside every target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from neuroplast.errors import DescriptionError
+from neuroplast.node import Node, quantity
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Task(Node):
+    """Abstract base of all tasks.
+
+    duration: of a trial, rounded to whole steps; or ``steps``, a number of steps whatever dt is.
+    reset: whether a trial starts from the network's initial state (weights, baselines and critics are always kept).
+    """
+
+    name: str = "task"
+    duration: Any = quantity("time", default=None, positive=True)
+    steps: int | None = None
+    reset: bool = True
+    calls_python: ClassVar[bool] = False
+
+    def check(self) -> None:
+        self.check_length()
+
+    def check_length(self) -> None:
+        if (self.duration is None) == (self.steps is None):
+            raise DescriptionError(
+                f"{type(self).__name__} takes either duration or steps", where=self.where,
+                got=f"duration={self.duration}, steps={self.steps}",
+            )
+        if self.steps is not None and (int(self.steps) != self.steps or self.steps < 1):
+            raise DescriptionError(f"{type(self).__name__}.steps must be a whole number from 1", where=self.where, got=self.steps)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class OpenLoop(Task):
+    """Trials without reward: the network runs by itself. What a Simulation uses where a network has no task."""
