@@ -74,8 +74,8 @@ class Node:
     """Base of all parts of a description. ``declared`` is the user's line, ``si`` the fields as SI floats."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "declared", caller())
-        object.__setattr__(self, "si", SimpleNamespace())
+        self.__dict__["declared"] = caller()
+        self.__dict__["si"] = SimpleNamespace()
         for spec in dataclasses.fields(self):
             if "dimension" in spec.metadata:
                 setattr(self.si, spec.name, self._check(spec))

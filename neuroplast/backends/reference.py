@@ -13,8 +13,32 @@ import numpy as np
 
 from neuroplast.backends.targets import AfterTrial, LoweringReport, TaskCaller
 from neuroplast.ir.program import (
-    CLOCK, PASS, PROBE_SCALE, STEP, TICK, TRIAL, TRIAL_DRAW, CallTask, DelayLine, Deliver, Dot, Draw, EndLearn, Learn, Map, Operation,
-    Product, Recording, Remember, Row, SetRow, SpikeTable, StepProgram, Sum, draw, stream_key,
+    CLOCK,
+    PASS,
+    PROBE_SCALE,
+    STEP,
+    TICK,
+    TRIAL,
+    TRIAL_DRAW,
+    CallTask,
+    DelayLine,
+    Deliver,
+    Dot,
+    Draw,
+    EndLearn,
+    Learn,
+    Map,
+    Operation,
+    Product,
+    Recording,
+    Remember,
+    Row,
+    SetRow,
+    SpikeTable,
+    StepProgram,
+    Sum,
+    draw,
+    stream_key,
 )
 
 

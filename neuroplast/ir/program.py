@@ -200,8 +200,8 @@ class Deliver:
 
     ring, depth, output: of the presynaptic population (Remember). Graded with delay 1 has ring None and reads ``output``:
     last step's rate, or the value given in this step. delays: int32 (n,) array in steps, or None where all have ``delay``.
-    arrived: (n_pre,) array set to 1.0 for units whose spike arrives now, 0.0 else (None where no rule reads it, or where
-    delays differ). With release, an arrival passes only where the synapse releases.
+    arrived: (n_pre,) array set to 1.0 for units whose spike arrives now, 0.0 else; graded: the output that arrives now (None
+    where no rule reads it, or where delays differ). With release, an arrival passes only where the synapse releases.
     """
 
     projection: str

@@ -33,7 +33,9 @@ class Task(Node):
                 got=f"duration={self.duration}, steps={self.steps}",
             )
         if self.steps is not None and (int(self.steps) != self.steps or self.steps < 1):
-            raise DescriptionError(f"{type(self).__name__}.steps must be a whole number from 1", where=self.where, got=self.steps)
+            raise DescriptionError(
+                f"{type(self).__name__}.steps must be a whole number from 1", where=self.where, got=self.steps
+            )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

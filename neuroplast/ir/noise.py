@@ -1,0 +1,130 @@
+"""Noises in discrete time. Each keeps its value of this step in an array ``noise`` that rules read. Counterpart of noise.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import pint
+
+from neuroplast.errors import DescriptionError
+from neuroplast.ir.builder import Builder, Code
+from neuroplast.ir.graph import Connection, noise_dimension, to_si
+from neuroplast.ir.program import Draw, Row
+from neuroplast.network import Population
+from neuroplast.neurons import LIF, Poisson
+from neuroplast.noise import Frozen, Impulses, Noise, OrnsteinUhlenbeck, SynapticNoise, White
+from neuroplast.synapses import Conductance, Current
+
+
+def add_population_noise(population: Population, code: Code, b: Builder) -> str | None:
+    """Write the noise of a population into its Map; the name of its value, None without noise.
+
+    The value of a SynapticNoise acts through its own synapse, so it is a signal but no further input.
+    """
+    noise = population.noise
+    if noise is None:
+        return None
+    if isinstance(noise, SynapticNoise):
+        assert isinstance(population.neuron, LIF)
+        value = ("g_" if isinstance(noise.synapse, Conductance) else "i_") + f"{population.name}_noise"
+        code.state("noise", 0.0)
+        code.set("noise", f"{value} - {_stationary_mean(population, noise, b)!r}")
+        b.signals[population.name, "noise"] = code.bind["noise"]
+        return None
+    code.state("noise", 0.0, reset=False if isinstance(noise, White) and noise.every == "trial" else None)
+    b.signals[population.name, "noise"] = code.bind["noise"]
+    for text in _statements(noise, noise_dimension(population), f"{population.name}_noise", code, b):
+        code.set("noise", text)
+    return "noise"
+
+
+def add_weight_noise(connection: Connection, b: Builder) -> str | None:
+    """Write the noise of a projection's weights; the array of its value."""
+    noise = connection.node.noise
+    if noise is None:
+        return None
+    code = Code(b, connection.node.name, connection.n)
+    code.state("noise", 0.0, reset=False if isinstance(noise, White) and noise.every == "trial" else None)
+    for text in _statements(noise, connection.dimension, f"{connection.node.name}_noise", code, b):
+        code.set("noise", text)
+    if code.statements:
+        b.before.append(code.map())
+    return code.bind["noise"]
+
+
+def _fresh(code: Code, b: Builder, name: str, law: str, stream: str, each: str = "step") -> str:
+    """An array of fresh random numbers, bound to the code."""
+    array = b.array(f"{code.owner}_{name}", np.zeros(code.size), kind="scratch")
+    draw = Draw(array, law, stream, probe=True, each=each)
+    (b.before if each == "step" else b.trial_start).append(draw)
+    return code.use(name, array) if each == "step" else array
+
+
+def _law(noise: White | Impulses) -> str:
+    return "normal" if noise.law == "normal" else "centred"
+
+
+def _statements(noise: Noise, dimension: str | pint.Unit, stream: str, code: Code, b: Builder) -> list[str]:
+    """Right-hand sides for the variable ``noise``, in order; draws and trial-start operations are added on the way."""
+    what = f"'{code.owner}': {type(noise).__name__}"
+    if isinstance(noise, Frozen):
+        array = to_si(noise.array, dimension, f"{what}.array", noise.where)
+        if array.shape[-1] != code.size:
+            raise DescriptionError(
+                f"{what}.array does not fit", where=noise.where, got=f"shape {array.shape}", allowed=f"(..., {code.size})"
+            )
+        table = b.array(f"{code.owner}_frozen", array, kind="constant")
+        trials = array.shape[0] if array.ndim == 3 else 1
+        b.before.append(Row(code.bind["noise"], table, array.shape[-2], "step", 1, "wrap", trials))
+        return []
+    assert isinstance(noise, (White, OrnsteinUhlenbeck, Impulses))
+    std_value = to_si(noise.std, dimension, f"{what}.std", noise.where)
+    std = code.number("noise_std", std_value)
+    if isinstance(noise, White):
+        if noise.every == "step":
+            return [f"{std}*{_fresh(code, b, 'draw', _law(noise), stream)}"]
+        fresh = _fresh(code, b, "draw", _law(noise), stream, each="trial")
+        bind = {"noise": code.bind["noise"], "draw": fresh, **({"noise_std": code.bind["noise_std"]} if "noise_std" in code.bind else {})}
+        b.trial_start.append(b.scalar_map(code.owner, [("noise", f"{std}*draw")], bind, code.size))
+        return []
+    if isinstance(noise, OrnsteinUhlenbeck):
+        a = np.exp(-b.dt / np.asarray(noise.si.tau, float))
+        draw = _fresh(code, b, "draw", "normal", stream)
+        # each trial, or the run, starts from the stationary law
+        start = _fresh(code, b, "start", "normal", f"{stream}/start", each="trial")
+        bind = {"noise": code.bind["noise"], "start": start}
+        first = "1.0"
+        if not b.reset:
+            begun = b.array(f"{code.owner}_noise_begun", np.zeros(code.size))
+            bind |= {"begun": begun}
+            first = "begun"
+        if "noise_std" in code.bind:
+            bind["noise_std"] = code.bind["noise_std"]
+        text = f"{std}*start" if b.reset else f"where({first} > 0.5, noise, {std}*start)"
+        b.trial_start.append(b.scalar_map(code.owner, [("noise", text), *([] if b.reset else [("begun", "1.0")])], bind, code.size))
+        return [f"{code.number('noise_decay', a)}*noise + {std}*{code.number('noise_gain', np.sqrt(1 - a * a))}*{draw}"]
+    chance = code.number("noise_chance", -np.expm1(-np.asarray(noise.si.rate, float) * b.dt))
+    gate = _fresh(code, b, "gate", "uniform", f"{stream}/gate")
+    return [f"{std}*{_fresh(code, b, 'draw', _law(noise), stream)}*where({gate} < {chance}, 1.0, 0.0)"]
+
+
+def _stationary_mean(population: Population, noise: SynapticNoise, b: Builder) -> float:
+    """E g = sum of weights x spike probability / (1 - decay), for Poisson sources; checked to be one number for all units."""
+    if noise.mean is not None:
+        return float(noise.mean)
+    source, synapse = noise.source, noise.synapse
+    assert source is not None and isinstance(synapse, (Conductance, Current))
+    if not isinstance(source.neuron, Poisson):
+        raise DescriptionError(
+            f"population '{population.name}': the mean of SynapticNoise is known for Poisson sources only", where=noise.where,
+            do="give mean=, or let the rule read Deviation(Signal('post', 'g_...'), tau)",
+        )
+    connection = b.graph.connections[f"{population.name}_noise"]
+    chance = np.broadcast_to(-np.expm1(-np.asarray(source.neuron.si.rate, float) * b.dt), (source.size,))
+    drive = np.bincount(connection.post, connection.weight * chance[connection.pre], minlength=population.size)
+    mean = drive / (1 - np.exp(-b.dt / float(synapse.si.tau)))
+    if np.ptp(mean) > 1e-12 * np.max(np.abs(mean), initial=0.0):
+        raise DescriptionError(
+            f"population '{population.name}': SynapticNoise has a different mean for different units", where=noise.where,
+            do="let the rule read Deviation(Signal('post', 'g_...'), tau) instead",
+        )
+    return float(mean[0])

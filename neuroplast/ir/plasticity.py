@@ -1,0 +1,129 @@
+"""Rules in discrete time: factor values by Maps, then Learn. Counterpart of plasticity.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from neuroplast.errors import DescriptionError
+from neuroplast.expressions import expression, sum_of_products
+from neuroplast.ir.builder import Builder, Code
+from neuroplast.ir.graph import Connection, to_si
+from neuroplast.ir.program import EndLearn, Learn, Product, Synapses
+from neuroplast.modulation import PairedPass
+from neuroplast.plasticity import Deviation, Factor, LowPass, Transformed, signal_of
+
+PULSES = ("spikes", "release_score")
+"""Signals that are trains of Dirac pulses: kept as 0/1 (or a score) a step, read as that over dt."""
+
+
+def lower_rule(connection: Connection, synapses: Synapses, b: Builder) -> None:
+    """Add the factors, the eligibility and the weight change of a projection's rule."""
+    node, rule = connection.node, connection.node.plasticity
+    assert rule is not None
+    name, eligibility = node.name, rule.eligibility
+    used = expression(eligibility.drive).names
+    sizes = {"pre": synapses.n_pre, "post": synapses.n_post, "synapse": synapses.n}
+    codes = {side: Code(b, f"{name}_{side}", size) for side, size in sizes.items()}
+    where: dict[str, tuple[str, str, float]] = {}
+    for factor_name, factor in rule.factors.items():
+        if factor_name in used:
+            side = signal_of(factor).side
+            where[factor_name] = (side, *_factor(factor_name, factor, connection, codes[side], b))
+    b.learn.extend(code.map() for code in codes.values() if code.statements)
+    products = []
+    for term in sum_of_products(expression(eligibility.drive)):
+        sides: dict[str, list[tuple[str, int]]] = {"pre": [], "post": [], "synapse": []}
+        coefficient = term.coefficient
+        for factor_name, power in term.powers:
+            side, array, scale = where[factor_name]
+            sides[side].append((array, power))
+            coefficient *= scale**power
+        products.append(Product(coefficient, *(tuple(sides[s]) for s in ("pre", "post", "synapse"))))
+    tau, n = eligibility.si.tau, synapses.n
+    if tau is None and not b.reset and rule.update != "episodic":
+        raise DescriptionError(
+            f"the eligibility of '{name}' has no tau, so it would grow for ever", where=eligibility.where,
+            do="give it a tau, or let the task reset the network at each trial",
+        )
+    if isinstance(rule.modulator.baseline, PairedPass) and rule.update != "episodic":
+        raise DescriptionError(
+            f"the modulator '{rule.modulator.name}' compares two whole passes, so its rule must be episodic", where=rule.where,
+            got=f"update='{rule.update}'", do="update='episodic'",
+        )
+    if tau:
+        shortest = float(tau)
+        if shortest < 2 * b.dt:
+            raise DescriptionError(
+                f"dt is too coarse for the eligibility of '{name}'", where=eligibility.where, got=f"dt {b.dt:g} s, tau {shortest:g} s",
+                allowed=f"dt up to {shortest / 2:g} s",
+            )
+    arrays = tuple(
+        b.array(f"{name}_eligibility" if k == eligibility.order else f"{name}_eligibility_{k}", np.zeros(n))
+        for k in range(eligibility.order + 1)
+    )
+    low, high = (
+        None if bound is None else float(to_si(bound, connection.dimension if rule.target == "weight" else "1", "bounds", rule.where))
+        for bound in rule.bounds
+    )
+    episodic = rule.update == "episodic"
+    learn = Learn(
+        name, synapses, f"{name}_weight" if rule.target == "weight" else f"{name}_q", arrays,
+        b.array(f"{name}_pending", np.zeros(n), reset=False) if rule.update == "deferred" else None, tuple(products),
+        1.0 if tau is None else (0.0 if tau == 0 else float(np.exp(-b.dt / tau))), b.dt / tau if tau else 0.0,
+        1.0 if tau == 0 else b.dt, f"{rule.modulator.name}_{'end' if episodic else 'value'}", float(rule.si.rate),
+        float(rule.si.rate) * b.dt, rule.update, low, high, rule.bounded, rule.si.max_change,
+    )
+    b.learn.append(learn)
+    b.trial_end.append(EndLearn(learn))
+
+
+def _factor(name: str, factor: Factor, connection: Connection, code: Code, b: Builder) -> tuple[str, float]:
+    """(array that holds the factor's value after step 5, scale): writes the statements it needs."""
+    signal = signal_of(factor)
+    array = _signal_array(connection, signal.side, signal.variable, b)
+    pulse = signal.variable in PULSES
+    scale = 1.0 / b.dt if pulse else 1.0
+    if isinstance(factor, Transformed):
+        source = code.use(f"x_{name}", array)
+        text = str(expression(factor.function).substitute({"x": f"{source}*{scale!r}" if pulse else source}))
+        code.set(code.state(name, 0.0, reset=True), text)
+        return code.bind[name], 1.0
+    if isinstance(factor, LowPass):
+        if float(np.min(factor.si.tau)) < 2 * b.dt:
+            raise DescriptionError(
+                f"dt is too coarse for the factor '{name}' of '{connection.node.name}'", where=factor.where,
+                got=f"dt {b.dt:g} s, tau {factor.si.tau:g} s", allowed=f"dt up to {factor.si.tau / 2:g} s",
+            )
+        source, y = code.use(f"x_{name}", array), code.state(name, 0.0)
+        a = float(np.exp(-b.dt / factor.si.tau))
+        code.set(y, f"{y}*{a!r} + {source}" if pulse else f"{source} + ({y} - {source})*{a!r}")
+        if factor.si.floor > 0:
+            code.set(y, f"where({y} < {float(factor.si.floor)!r}, 0.0, {y})")
+        return code.bind[y], 1.0
+    if isinstance(factor, Deviation):
+        source = code.use(f"x_{name}", array)
+        value, mean = code.state(name, 0.0), code.state(f"{name}_mean", 0.0, reset=False)
+        text = f"{source}*{scale!r}" if pulse else source
+        code.set(value, f"{text} - {mean}")
+        code.set(mean, f"{mean} + {float(-np.expm1(-b.dt / factor.si.tau))!r}*{value}")
+        return code.bind[value], 1.0
+    return array, scale
+
+
+def _signal_array(connection: Connection, side: str, variable: str, b: Builder) -> str:
+    node = connection.node
+    if side == "synapse":
+        return f"{node.name}_{variable}"
+    population = node.pre if side == "pre" else node.post
+    if side == "pre" and b.arrays.get(f"{node.name}_arrived") is not None and _carried(population, variable, b):
+        return f"{node.name}_arrived"
+    return b.signal(population.name, variable)
+
+
+def _carried(population: Any, variable: str, b: Builder) -> bool:
+    """Whether a variable is what the projection carries: then the rule sees it as it arrives."""
+    from neuroplast.ir.neurons import output_signal
+
+    return output_signal(population) == variable

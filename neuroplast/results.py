@@ -1,0 +1,184 @@
+"""Results of a run as one xarray DataTree, and its file: netCDF4 (HDF5), which xarray, MATLAB, Julia, R and h5dump open.
+
+    /                   attributes: network, seed, dt, target, trials, versions, lowering report, parameters
+    /learning           (trial): one variable a measure of the task
+    /recordings/NAME    value (recorded, time, unit), or (recorded, unit) for what is sampled when a trial ends
+    /weights_initial    one variable a plastic projection: (post, pre) where all are connected, else (synapse) with pre and post
+    /weights_final
+    /state_final        every state variable after the last trial
+
+All numbers are in SI units, each named in its ``units`` attribute.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from neuroplast.backends.targets import LoweringReport
+from neuroplast.checkpoint import Saved, write_atomically
+from neuroplast.errors import ResultError
+from neuroplast.ir.program import DelayLine, Learn, Recording, Remember, StepProgram
+
+RESULT = "result.nc"
+"""The name of the result's file in the folder of a run."""
+
+
+def build(
+    program: StepProgram, saved: Saved, target: str, report: LoweringReport, attributes: Mapping[str, Any] | None = None
+) -> xr.DataTree:
+    """The DataTree of a run. attributes: more root attributes (the parameters of a model, for one)."""
+    datasets: dict[str, xr.Dataset] = {"/": xr.Dataset(attrs=_root_attributes(program, saved, target, report, attributes))}
+    datasets["/learning"] = _learning(program, saved)
+    for recording in program.recordings:
+        datasets[f"/recordings/{recording.name}"] = _recording(recording, saved.recordings.get(recording.name, {}), program.dt)
+    datasets["/weights_initial"] = _weights(program, saved.start)
+    datasets["/weights_final"] = _weights(program, saved.arrays)
+    datasets["/state_final"] = _state(program, saved.arrays)
+    return xr.DataTree.from_dict(datasets, name=program.name)
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result depends on."""
+    found = {"python": platform.python_version()}
+    for package in ("neuroplast", "numpy", "brian2"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _root_attributes(
+    program: StepProgram, saved: Saved, target: str, report: LoweringReport, attributes: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "title": f"{program.name}: {saved.trial - saved.first} trials on {target}",
+        "network": program.name,
+        "seed": program.seed,
+        "dt": program.dt,
+        "dt_units": "s",
+        "steps": program.steps,
+        "target": target,
+        "first_trial": saved.first,
+        "trials": saved.trial - saved.first,
+        "trials_asked": saved.trials,
+        "program": saved.digest,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "lowering_report": json.dumps(report.rows()),
+    }
+    found |= {f"version_{package}": version for package, version in versions().items()}
+    return found | dict(attributes or {})
+
+
+def _learning(program: StepProgram, saved: Saved) -> xr.Dataset:
+    trials = np.arange(saved.first, saved.trial)
+    variables = {
+        name: ("trial", values, {"units": program.measure_units.get(name, "1")}) for name, values in saved.measures.items()
+    }
+    return xr.Dataset(variables, coords={"trial": trials})
+
+
+def _recording(recording: Recording, by_trial: Mapping[int, np.ndarray], dt: float) -> xr.Dataset:
+    trials = sorted(by_trial)
+    node, _, variable = recording.name.partition(".")
+    about = {"units": recording.unit, "of": node, "variable": variable or recording.array, "array": recording.array}
+    coords: dict[str, Any] = {"trial": ("recorded", np.array(trials, dtype=np.int64))}
+    if recording.units is not None:
+        coords["unit"] = np.asarray(recording.units, dtype=np.int64)
+    kind = np.uint8 if recording.spikes else float
+    if not trials:
+        width = 0 if recording.units is None else len(recording.units)
+        dims = ("recorded", "time", "unit") if recording.stride else ("recorded", "unit")
+        return xr.Dataset({"value": (dims, np.zeros((*(0 for _ in dims[:-1]), width), kind), about)}, coords=coords)
+    coords.setdefault("unit", np.arange(by_trial[trials[0]].shape[1]))
+    if not recording.stride:
+        values = np.stack([by_trial[trial][0] for trial in trials])
+        return xr.Dataset({"value": (("recorded", "unit"), values, about)}, coords=coords)
+    lengths = np.array([len(by_trial[trial]) for trial in trials])
+    values = np.full((len(trials), lengths.max(), by_trial[trials[0]].shape[1]), 0 if recording.spikes else np.nan, kind)
+    for row, trial in enumerate(trials):
+        values[row, : lengths[row]] = by_trial[trial]
+    coords["time"] = ("time", (1 + np.arange(lengths.max())) * recording.stride * dt, {"units": "s"})
+    length = ("recorded", lengths, {"units": "1", "long_name": "samples in this trial; what follows them is padding"})
+    return xr.Dataset({"value": (("recorded", "time", "unit"), values, about), "length": length}, coords=coords)
+
+
+def learned(program: StepProgram) -> dict[str, Learn]:
+    """Array -> the rule that changes it, for each array that is learned."""
+    return {op.target: op for op in program.after if isinstance(op, Learn)}
+
+
+def _weights(program: StepProgram, arrays: Mapping[str, np.ndarray]) -> xr.Dataset:
+    """Dimensions carry the projection's name, as projections differ in size."""
+    variables: dict[str, Any] = {}
+    rules = learned(program)
+    named = [rule.projection for rule in rules.values()]
+    for array, rule in rules.items():
+        synapses = rule.synapses
+        name = rule.projection if named.count(rule.projection) == 1 else array
+        about = {"units": program.arrays[array].unit, "projection": rule.projection, "array": array}
+        values = np.asarray(arrays[array]).ravel()
+        if synapses.dense:
+            matrix = values.reshape(synapses.n_pre, synapses.n_post).T
+            variables[name] = ((f"{rule.projection}_post", f"{rule.projection}_pre"), matrix, about)
+            continue
+        dim = f"{rule.projection}_synapse"
+        variables[name] = (dim, values, about)
+        for side, index in (("pre", synapses.pre), ("post", synapses.post)):
+            what = {"units": "1", "long_name": f"index of the {side}synaptic unit"}
+            variables[f"{rule.projection}_{side}"] = (dim, program.arrays[index].initial.ravel(), what)
+    return xr.Dataset(variables)
+
+
+def _state(program: StepProgram, arrays: Mapping[str, np.ndarray]) -> xr.Dataset:
+    rings = {op.ring for op in (*program.before, *program.after) if isinstance(op, (Remember, DelayLine))}
+    variables: dict[str, Any] = {}
+    for name in program.state_names():
+        values = np.asarray(arrays[name])
+        if name in rings or not np.issubdtype(values.dtype, np.floating):
+            continue
+        dims = tuple(f"{name}_dim{axis}" for axis in range(values.ndim))
+        variables[name] = (dims, values, {"units": program.arrays[name].unit})
+    return xr.Dataset(variables)
+
+
+def save(tree: xr.DataTree, path: Path | str) -> Path:
+    """Write a result to one netCDF4 file, atomically; ResultError where that fails (an older file is then still whole)."""
+    path = Path(path)
+    encoding = {
+        node.path: {"value": {"zlib": True, "complevel": 1, "shuffle": True}}
+        for node in tree.subtree
+        if "value" in node.data_vars and node["value"].size
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda beside: tree.to_netcdf(beside, engine="h5netcdf", encoding=encoding))
+    except OSError as problem:
+        raise ResultError(f"the result cannot be written to {path}", got=problem.strerror or str(problem)) from problem
+    return path
+
+
+def load(path: Path | str) -> xr.DataTree:
+    """Read a result: a file, or the folder of a run. Never executes anything from it."""
+    path = Path(path)
+    path = path / RESULT if path.is_dir() else path
+    if not path.exists():
+        raise ResultError(f"there is no result {path}", do="give the .nc file of a result, or the folder of a finished run")
+    try:
+        with xr.open_datatree(path, engine="h5netcdf", decode_times=False) as tree:
+            tree.load()
+            loaded = tree.copy()
+    except Exception as problem:  # whatever h5py and xarray meet in a broken file
+        raise ResultError(f"{path} cannot be read as a result", got=f"{type(problem).__name__}: {problem}") from problem
+    if "learning" not in loaded.children:
+        raise ResultError(f"{path} is not a result of neuroplast", got=f"groups {', '.join(loaded.children) or '(none)'}")
+    return loaded

@@ -1,0 +1,299 @@
+"""The run of a program over its trials: logs measures, collects recordings, stores checkpoints, and stops cleanly.
+
+The law here: what can be stored is the state *between* two trials. While trials run, a copy of that state is kept in memory
+(as often as costs at most about 2 % of the time), so that an error or a second Ctrl-C in the middle of a trial loses next to nothing.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from neuroplast.backends.reference import Recorder
+from neuroplast.backends.targets import Executable
+from neuroplast.checkpoint import CheckpointFolder, Saved, bytes_of, check_writable, fallback_folder
+from neuroplast.errors import NeuroplastError, ResultError
+from neuroplast.ir.program import CLOCK, TRIAL, Recording, StepProgram
+from neuroplast.results import learned
+
+_SHOW_EVERY = 0.1
+_COPY_SHARE = 0.02
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is. trial: number of trials done out of ``trials``.  measures: of the last trial.  stopping: after Ctrl-C."""
+
+    trial: int
+    trials: int
+    measures: dict[str, float]
+    seconds: float
+    trials_per_second: float
+    seconds_left: float
+    stopping: bool = False
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Where and with what a run ended before its last trial. checkpoint: the folder to resume from, None if there is none."""
+
+    saved: Saved
+    checkpoint: Path | None
+    result: xr.DataTree | None = None
+
+    @property
+    def trial(self) -> int:
+        return self.saved.trial
+
+
+class RunError(NeuroplastError):
+    """Something that neither neuroplast nor the task expected, in the middle of a run."""
+
+
+class _Interruption:
+    """While it is entered, the first Ctrl-C (or SIGTERM) is a request to stop after the trial; the second stops at once."""
+
+    def __init__(self, notify: Callable[[], None]) -> None:
+        self.requested = False
+        self._notify = notify
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Interruption:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._received) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def _received(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        self._notify()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+class Training:
+    """One call of ``Simulation.run``. ``stop`` is set where it ended early."""
+
+    def __init__(
+        self, executable: Executable, folder: CheckpointFolder | None, every: float, progress: Callable[[Progress], None] | None
+    ) -> None:
+        self.executable, self.program, self.folder, self.every = executable, executable.program, folder, every
+        self.stop: Stop | None = None
+        self._progress = progress
+        self._failure: BaseException | None = None
+        self._interruption = _Interruption(self._show)
+
+    def begin(self, trials: int | None, resume: bool, record: bool) -> None:
+        """Set the state to that of the beginning, or of the checkpoint."""
+        program, arrays = self.program, self.executable.arrays
+        digest = program.digest()
+        saved = self.folder.read(digest) if resume and self.folder is not None else None
+        if saved is None:
+            if trials is None:
+                raise ResultError("there is nothing to resume", got=self.folder and self.folder.folder, do="run(trials=...)")
+            first = int(arrays[CLOCK][TRIAL])
+            start = {name: np.array(arrays[name]) for name in learned(program)}
+            saved = Saved(digest, first, trials, first, self._state(), {name: np.empty(0) for name in program.measures}, start)
+            self._make_place(digest)
+        self._wanted = _wanted(program, saved.first, trials or saved.trials, record)
+        if trials is not None and trials != saved.trials:
+            self._check_length(saved, trials, record)
+            saved.trials = trials
+        if self.folder is not None:
+            check_writable(self.folder.folder, _estimated_bytes(program, self._wanted, saved))
+        self._restore(saved)
+        self._saved = saved
+        self._measures = {name: list(values) for name, values in saved.measures.items()}
+        self._recorder = Recorder(program.recordings, self._wanted, program.passes)
+        for name, by_trial in saved.recordings.items():
+            kept = {trial: samples for trial, samples in by_trial.items() if trial in self._wanted.get(name, ())}
+            self._recorder.results[name] = kept
+        saved.recordings = self._recorder.results
+
+    def _make_place(self, digest: str) -> None:
+        """A new run takes the place of a finished one, never of one that could be resumed."""
+        if self.folder is None or not self.folder.exists:
+            return
+        try:
+            found = CheckpointFolder(self.folder.folder).read(digest)
+        except ResultError:
+            found = None
+        if found is None or not found.finished:
+            raise ResultError(
+                f"{self.folder.folder} holds a run that has not ended", got=found and f"{found.trial - found.first} trials done",
+                do="resume it, choose another folder, or remove this one",
+            )
+        self.folder.clear()
+
+    def _check_length(self, saved: Saved, trials: int, record: bool) -> None:
+        """A run may be resumed with more trials, if its monitors did not miss any of what the longer run records."""
+        if saved.first + trials < saved.trial:
+            raise ResultError(
+                "the checkpoint is beyond the end of the run", got=f"{saved.trial - saved.first} trials done",
+                allowed=f"at most {trials}",
+            )
+        before = _wanted(self.program, saved.first, saved.trials, record)
+        for name, wanted in self._wanted.items():
+            missed = sorted(trial for trial in wanted - before[name] if trial < saved.trial)
+            if missed:
+                raise ResultError(
+                    f"monitor '{name}' of a run of {trials} trials records trial {missed[0]}, which was run without recording",
+                    do=f"resume with trials={saved.trials}, or start again",
+                )
+
+    def _state(self) -> dict[str, np.ndarray]:
+        return {name: np.array(self.executable.arrays[name]) for name in self.program.state_names()}
+
+    def _restore(self, saved: Saved) -> None:
+        arrays = self.executable.arrays
+        for name, values in saved.arrays.items():
+            arrays[name][...] = values
+
+    def run(self) -> Saved:
+        """The state after the last trial; or, with ``stop`` set, after the trial in which Ctrl-C came."""
+        left = self._saved.first + self._saved.trials - self._saved.trial
+        self._began, self._begin_trial = time.perf_counter(), self._saved.trial
+        self._shown = self._copied = self._stored = self._began
+        self._copy_cost = 0.0
+        try:
+            with self._interruption:
+                if left:
+                    self.executable.run(left, self._recorder, self._after_trial)
+            if self._failure is not None:
+                raise self._failure
+            self._copy(self.executable.arrays)
+            self._store()
+        except KeyboardInterrupt:
+            self._interruption.requested = True
+        except Exception as error:
+            if not self._interruption.requested:
+                self._fail(error)
+        if self._interruption.requested and not self._saved.finished:
+            self._truncate()
+            self.stop = Stop(self._saved, self._rescue())
+        self._show()
+        return self._saved
+
+    def _after_trial(self, trial: int, arrays: dict[str, np.ndarray]) -> bool:
+        try:
+            for name, array in self.program.measures.items():
+                self._measures[name].append(float(arrays[array][0]))
+            now = time.perf_counter()
+            due = self.folder is not None and now - self._stored >= self.every
+            # a target that runs many trials in one piece calls this afterwards: its arrays are then those of the last trial
+            if int(arrays[CLOCK][TRIAL]) == trial + 1 and (due or self._copy_cost < _COPY_SHARE * (now - self._copied)):
+                self._copy(arrays)
+                if due:
+                    self._store()
+            if now - self._shown >= _SHOW_EVERY:
+                self._show()
+            return not self._interruption.requested
+        except BaseException as error:  # raised here, inside a call from compiled code, it could be lost
+            self._failure = error
+            return False
+
+    def _copy(self, arrays: dict[str, np.ndarray]) -> None:
+        began = time.perf_counter()
+        state, trial = self._state(), int(arrays[CLOCK][TRIAL])
+        self._saved.arrays, self._saved.trial = state, trial
+        self._copied = time.perf_counter()
+        self._copy_cost = self._copied - began
+
+    def _store(self) -> None:
+        """Write the copy in memory to the checkpoint."""
+        done = self._saved.trial - self._saved.first
+        self._saved.measures = {name: np.array(values[:done], float) for name, values in self._measures.items()}
+        if self.folder is not None:
+            self.folder.write(self._saved)
+            self._stored = time.perf_counter()
+
+    def _truncate(self) -> None:
+        """Go back to the last copy: forget what was measured and recorded after it."""
+        saved = self._saved
+        self._measures = {name: values[: saved.trial - saved.first] for name, values in self._measures.items()}
+        saved.measures = {name: np.array(values, float) for name, values in self._measures.items()}
+        for by_trial in saved.recordings.values():
+            for trial in [trial for trial in by_trial if trial >= saved.trial]:
+                del by_trial[trial]
+        self._restore(saved)
+
+    def _rescue(self) -> Path | None:
+        """Store the copy in memory, elsewhere if need be; the folder that it is in. None where no checkpoint was asked for."""
+        if self.folder is None:
+            return None
+        try:
+            self._store()
+            return self.folder.folder
+        except OSError:
+            self.folder = CheckpointFolder(fallback_folder())
+            self._store()
+            return self.folder.folder
+
+    def _fail(self, error: Exception) -> None:
+        """Save what can be saved, and say in which trial it went wrong."""
+        running = int(self.executable.arrays[CLOCK][TRIAL])
+        self._truncate()
+        try:
+            checkpoint = self._rescue()
+        except OSError:
+            checkpoint = None
+        self.stop = Stop(self._saved, checkpoint)
+        todo = f"resume from trial {self._saved.trial} with {checkpoint}" if checkpoint else ""
+        if isinstance(error, NeuroplastError):
+            advice = "; then ".join(part for part in (error.do, todo) if part) or None
+            raise type(error)(
+                f"trial {running}: {error.what}", where=error.where, got=error.got, allowed=error.allowed, do=advice
+            ) from error
+        if isinstance(error, OSError):
+            raise ResultError(
+                f"trial {running}: the checkpoint could not be written", got=str(error), do=f"make place; {todo}" if todo else None
+            ) from error
+        raise RunError(f"trial {running}: {type(error).__name__}: {error}", do=todo or None) from error
+
+    def _show(self) -> None:
+        if self._progress is None:
+            return
+        self._shown = now = time.perf_counter()
+        some = next(iter(self._measures.values()), None)
+        saved = self._saved
+        done = saved.trial - saved.first if some is None else len(some)
+        seconds = now - self._began
+        speed = (saved.first + done - self._begin_trial) / seconds if seconds > 0 else 0.0
+        left = (saved.trials - done) / speed if speed > 0 else float("nan")
+        measures = {name: values[-1] for name, values in self._measures.items() if values}
+        self._progress(Progress(done, saved.trials, measures, seconds, speed, left, self._interruption.requested))
+
+
+def _wanted(program: StepProgram, first: int, trials: int, record: bool) -> dict[str, set[int]]:
+    """Monitor -> the numbers of the trials that it records."""
+    return {r.name: {first + k for k in _recorded(r, trials)} if record else set() for r in program.recordings}
+
+
+def _recorded(recording: Recording, trials: int) -> Iterable[int]:
+    if recording.stride == 0 or recording.trials == "all":
+        return range(trials)
+    if recording.trials == "ends":
+        return (0, trials - 1)
+    return (k + trials if k < 0 else k for k in (int(k) for k in np.atleast_1d(np.asarray(recording.trials))))
+
+
+def _estimated_bytes(program: StepProgram, wanted: dict[str, set[int]], saved: Saved) -> int:
+    """What a run puts on the disk: three copies of the state, recordings in the checkpoint and in the result, measures."""
+    recordings = 0
+    for recording in program.recordings:
+        width = program.arrays[recording.array].initial.size if recording.units is None else len(recording.units)
+        samples = program.steps // recording.stride if recording.stride else 1
+        recordings += width * samples * len(wanted[recording.name]) * (1 if recording.spikes else 8)
+    return 3 * (bytes_of(saved.arrays.values()) + 8 * saved.trials * len(program.measures)) + 2 * recordings
