@@ -7,9 +7,9 @@ A folder holds
     state.npz                  arrays, measures, and the list of the recording files that belong to it (the newest)
     state.previous.npz         the one before, used where the newest cannot be read
 
-Every file is written beside its place, flushed to the disk, and renamed into place, so at any moment there is a whole one. Files
-are read without pickle: nothing in them is ever executed. Random numbers are counter-based (see ``ir/program.py``), so the arrays
-are the whole state.
+Every file is written beside its place, flushed to the disk, and renamed into place, so at any moment there is a whole one.
+Files are read without pickle: nothing in them is ever executed. Random numbers are counter-based (see ``ir/program.py``), so the
+arrays are the whole state.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Saved:
 
     digest: of the program.  first: the trial with which the run began.  trials: how many were asked for.  trial: the next one.
     arrays: every state array.  measures: (trials done,) each.  start: the learned arrays before the run.
+    task: what a task written in Python remembers between trials, if it says so.
     """
 
     digest: str
@@ -55,6 +56,7 @@ class Saved:
     arrays: dict[str, np.ndarray]
     measures: dict[str, np.ndarray]
     start: dict[str, np.ndarray]
+    task: dict[str, np.ndarray] = field(default_factory=dict)
     recordings: Recordings = field(default_factory=dict)
 
     @property
@@ -88,24 +90,30 @@ class CheckpointFolder:
         }
         content = {f"array/{name}": array for name, array in saved.arrays.items()}
         content |= {f"measure/{name}": array for name, array in saved.measures.items()}
+        content |= {f"task/{name}": array for name, array in saved.task.items()}
         newest = self.folder / STATE
         write_npz(newest, content, meta, before_rename=lambda: _keep_previous(newest, self.folder / PREVIOUS))
 
     def _write_recordings(self, saved: Saved) -> None:
-        new = {
-            (name, trial): samples
-            for name, by_trial in saved.recordings.items()
-            for trial, samples in by_trial.items()
-            if trial < saved.trial and (name, trial) not in self._stored
-        }
+        content: dict[str, np.ndarray] = {}
+        new: set[int] = set()
+        for name, by_trial in saved.recordings.items():
+            trials = sorted(trial for trial in by_trial if trial < saved.trial and (name, trial) not in self._stored)
+            if trials:
+                content[f"trials/{name}"] = np.array(trials)
+                content[f"lengths/{name}"] = np.array([len(by_trial[trial]) for trial in trials])
+                content[f"values/{name}"] = np.concatenate([by_trial[trial] for trial in trials])
+                new.update(trials)
+                self._stored |= {(name, trial) for trial in trials}
         if not new:
             return
-        trials = [trial for _, trial in new]
-        part = f"recordings-{min(trials):08d}-{max(trials) + 1:08d}.npz"
-        write_npz(self.folder / part, {f"{trial}/{name}": samples for (name, trial), samples in new.items()}, {})
-        # the list is replaced, not extended: it may belong to a state that could not be written
+        part = f"recordings-{min(new):08d}-{max(new) + 1:08d}.npz"
+        try:
+            write_npz(self.folder / part, content, {})
+        except BaseException:
+            self._stored -= {(name, trial) for name in saved.recordings for trial in new}
+            raise
         self._parts = [*(p for p in self._parts if p != part), part]
-        self._stored |= set(new)
 
     def read(self, digest: str) -> Saved | None:
         """The newest whole state of the program with this digest, None where there is none yet; ResultError otherwise."""
@@ -150,12 +158,15 @@ class CheckpointFolder:
         recordings: Recordings = {}
         parts = [str(part) for part in meta["parts"]]
         for part in parts:
-            for key, samples in read_npz(self.folder / Path(part).name)[0].items():
-                trial, _, name = key.partition("/")
-                recordings.setdefault(name, {})[int(trial)] = samples
+            content_of_part, _ = read_npz(self.folder / Path(part).name)
+            for name, trials in _under("trials/", content_of_part).items():
+                ends = np.cumsum(content_of_part[f"lengths/{name}"])[:-1]
+                samples = np.split(content_of_part[f"values/{name}"], ends)
+                recordings.setdefault(name, {}).update(zip(trials.tolist(), samples, strict=True))
         saved = Saved(
             digest=meta["digest"], first=int(meta["first"]), trials=int(meta["trials"]), trial=int(meta["trial"]),
-            arrays=_under("array/", content), measures=_under("measure/", content), start=start, recordings=recordings,
+            arrays=_under("array/", content), measures=_under("measure/", content), start=start,
+            task=_under("task/", content), recordings=recordings,
         )
         return saved, parts
 
@@ -232,7 +243,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def check_writable(folder: Path | str, bytes_needed: int = 0) -> None:
-    """Before a run: that files can be written to the folder (it is made if missing) and that they will fit; else ResultError."""
+    """Before a run: that files can be written to the folder (made if missing) and that they will fit; else ResultError."""
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)

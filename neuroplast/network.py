@@ -184,7 +184,7 @@ class Network:
         return next((m.baseline for m in self.modulators if isinstance(m.baseline, PairedPass)), None)
 
     def __getitem__(self, name: str) -> AnyNode:
-        named = {n.name: n for n in (*self.nodes, *self.modulators) if hasattr(n, "name")}
+        named = {n.name: n for n in (*self.nodes, *self.modulators) if not isinstance(n, Monitor)}
         if name not in named:
             raise DescriptionError(
                 f"network '{self.name}' has no node '{name}'", do=did_you_mean(name, named)

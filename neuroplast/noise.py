@@ -84,8 +84,8 @@ class OrnsteinUhlenbeck(Noise):
 class Impulses(Noise):
     """With probability 1 - exp(-rate dt) in a step, a value of standard deviation ``std``; zero otherwise (Miconi 2017)."""
 
-    rate: Number = quantity("rate", nonnegative=True)
     std: Any
+    rate: Number = quantity("rate", nonnegative=True)
     law: str = "uniform"
     amplitude_fields: ClassVar[tuple[str, ...]] = ("std",)
 

@@ -89,8 +89,9 @@ def _learning(program: StepProgram, saved: Saved) -> xr.Dataset:
 
 def _recording(recording: Recording, by_trial: Mapping[int, np.ndarray], dt: float) -> xr.Dataset:
     trials = sorted(by_trial)
-    node, _, variable = recording.name.partition(".")
-    about = {"units": recording.unit, "of": node, "variable": variable or recording.array, "array": recording.array}
+    node = _owner(recording)
+    variable = recording.name[len(node) + 1 :]
+    about = {"units": recording.unit, "of": node, "variable": variable, "array": recording.array}
     coords: dict[str, Any] = {"trial": ("recorded", np.array(trials, dtype=np.int64))}
     if recording.units is not None:
         coords["unit"] = np.asarray(recording.units, dtype=np.int64)
@@ -110,6 +111,15 @@ def _recording(recording: Recording, by_trial: Mapping[int, np.ndarray], dt: flo
     coords["time"] = ("time", (1 + np.arange(lengths.max())) * recording.stride * dt, {"units": "s"})
     length = ("recorded", lengths, {"units": "1", "long_name": "samples in this trial; what follows them is padding"})
     return xr.Dataset({"value": (("recorded", "time", "unit"), values, about), "length": length}, coords=coords)
+
+
+def _owner(recording: Recording) -> str:
+    """The node that a monitor records: a recording is called by it and by the variable."""
+    dim = recording.dims[-1] if recording.dims else ""
+    for node in (dim, dim.removesuffix("_synapse")):
+        if node and recording.name.startswith(f"{node}_"):
+            return node
+    return recording.name.rpartition("_")[0]
 
 
 def learned(program: StepProgram) -> dict[str, Learn]:
@@ -140,7 +150,7 @@ def _weights(program: StepProgram, arrays: Mapping[str, np.ndarray]) -> xr.Datas
 
 
 def _state(program: StepProgram, arrays: Mapping[str, np.ndarray]) -> xr.Dataset:
-    rings = {op.ring for op in (*program.before, *program.after) if isinstance(op, (Remember, DelayLine))}
+    rings = {op.ring for op in (*program.trial_start, *program.before, *program.after) if isinstance(op, (Remember, DelayLine))}
     variables: dict[str, Any] = {}
     for name in program.state_names():
         values = np.asarray(arrays[name])
@@ -162,8 +172,8 @@ def save(tree: xr.DataTree, path: Path | str) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, lambda beside: tree.to_netcdf(beside, engine="h5netcdf", encoding=encoding))
-    except OSError as problem:
-        raise ResultError(f"the result cannot be written to {path}", got=problem.strerror or str(problem)) from problem
+    except (OSError, RuntimeError) as problem:  # h5py reports a full disk as either
+        raise ResultError(f"the result cannot be written to {path}", got=str(problem)) from problem
     return path
 
 
@@ -181,4 +191,5 @@ def load(path: Path | str) -> xr.DataTree:
         raise ResultError(f"{path} cannot be read as a result", got=f"{type(problem).__name__}: {problem}") from problem
     if "learning" not in loaded.children:
         raise ResultError(f"{path} is not a result of neuroplast", got=f"groups {', '.join(loaded.children) or '(none)'}")
+    loaded.name = loaded.attrs.get("network")
     return loaded

@@ -17,7 +17,7 @@ from neuroplast.errors import DescriptionError, Source, caller
 from neuroplast.ir.program import StepProgram
 from neuroplast.network import Network
 from neuroplast.training import Progress, Stop, Training
-from neuroplast.units import si
+from neuroplast.units import second, si
 
 
 class Interrupted(KeyboardInterrupt):
@@ -43,6 +43,7 @@ class Simulation:
         self.network: Network | None = network
         self.target = _target(target)
         self.stopped: Stop | None = None
+        self._duration: Any = None
         self._program: StepProgram | None = None
         self._executable: Executable | None = None
 
@@ -51,7 +52,7 @@ class Simulation:
         """A simulation of a program that is there already: one from ``quantize`` or ``apply``, for instance."""
         simulation = cls.__new__(cls)
         simulation.where, simulation.dt, simulation.network = caller(), program.dt, None
-        simulation.target, simulation.stopped = _target(target), None
+        simulation.target, simulation.stopped, simulation._duration = _target(target), None, None
         simulation._program, simulation._executable = program, None
         return simulation
 
@@ -62,7 +63,7 @@ class Simulation:
             from neuroplast.ir.discretize import discretize
 
             assert self.network is not None
-            self._program = discretize(self.network, self.dt)
+            self._program = discretize(self.network, self.dt * second, self._duration)
         return self._program
 
     @property
@@ -93,7 +94,7 @@ class Simulation:
     ) -> xr.DataTree:
         """Run that many trials from where the simulation is now; the result of these trials.
 
-        duration: the length of a trial (one, if ``trials`` is not given), for a network without a task or a continuous task.
+        duration: the length of a trial (one, if ``trials`` is not given) of a network without a task; tasks have their own.
         checkpoint: a folder; the run is stored there every ``checkpoint_every`` seconds and when it ends or is stopped.
         resume: go on from what is stored there (from the beginning where nothing is); the result is that of a run that was
         never stopped.  progress: called a few times a second.  record: False leaves out what monitors ask for.
@@ -103,12 +104,12 @@ class Simulation:
         other error ``stopped`` does, and the arrays are those between the last two trials, so that ``run`` can be called again.
         """
         if duration is not None:
-            self._set_duration(duration, 1 if trials is None else trials)
+            self._set_duration(duration)
             trials = 1 if trials is None else trials
         if trials is None and not resume:
             raise DescriptionError("how long to run?", where=caller(), do="run(trials=...) or run(duration=...)")
         if trials is not None and (isinstance(trials, bool) or int(trials) != trials or trials < 1):
-            raise DescriptionError("trials is not a number of trials", where=caller(), got=trials, allowed="a whole number from 1")
+            raise DescriptionError("trials is no number of trials", where=caller(), got=trials, allowed="a whole number from 1")
         self.stopped = None
         folder = None if checkpoint is None else CheckpointFolder(checkpoint)
         training = Training(self.executable, folder, checkpoint_every, progress)
@@ -128,23 +129,19 @@ class Simulation:
     def _result(self, saved: Saved, attributes: Mapping[str, Any] | None) -> xr.DataTree:
         return results.build(self.program, saved, self.target.name, self.report, attributes)
 
-    def _set_duration(self, duration: Any, trials: int) -> None:
-        """Make a trial this long. A program with another number of steps is another program: it is prepared anew."""
-        seconds = float(si(duration, "time", "Simulation.run: duration", caller()))
-        steps = round(seconds / self.dt)
-        if steps < 1:
+    def _set_duration(self, duration: Any) -> None:
+        """Make the one trial of a network without a task this long: another program, prepared anew."""
+        where = caller()
+        seconds = float(si(duration, "time", "Simulation.run: duration", where))
+        task = self.network.task if self.network is not None else self.program.task
+        if task is not None or self.network is None:
             raise DescriptionError(
-                "Simulation.run: duration is shorter than a step", where=caller(), got=duration, allowed=f"at least {self.dt:g} s"
+                "Simulation.run: the task sets the length of a trial", where=where, got=f"duration={duration:~}",
+                do="run(trials=...), and give the duration to the task",
             )
-        task = self.program.task
-        if trials > 1 and task is not None:
-            raise DescriptionError(
-                "Simulation.run: the task sets the length of trials", where=caller(), got=f"trials={trials} and duration={duration}",
-                do="leave out duration, or run one trial",
-            )
-        if steps != self.program.steps:
+        if self._duration is None or abs(self.program.steps - seconds / self.dt) > 1e-6:
             self.close()
-            self._program = replace(self.program, steps=steps)
+            self._duration, self._program = duration, None
 
     def close(self) -> None:
         """Give back what the target holds; the next run starts from the initial state."""

@@ -1,7 +1,7 @@
 """The run of a program over its trials: logs measures, collects recordings, stores checkpoints, and stops cleanly.
 
-The law here: what can be stored is the state *between* two trials. While trials run, a copy of that state is kept in memory
-(as often as costs at most about 2 % of the time), so that an error or a second Ctrl-C in the middle of a trial loses next to nothing.
+The law here: what can be stored is the state *between* two trials. While trials run, a copy of that state is kept in memory (as
+often as costs at most about 2 % of the time), so that an error or a second Ctrl-C in the middle of a trial loses next to nothing.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ import xarray as xr
 from neuroplast.backends.reference import Recorder
 from neuroplast.backends.targets import Executable
 from neuroplast.checkpoint import CheckpointFolder, Saved, bytes_of, check_writable, fallback_folder
-from neuroplast.errors import NeuroplastError, ResultError
+from neuroplast.errors import NeuroplastError, ResultError, TaskError
 from neuroplast.ir.program import CLOCK, TRIAL, Recording, StepProgram
+from neuroplast.ir.tasks import PythonBinding
 from neuroplast.results import learned
 
 _SHOW_EVERY = 0.1
@@ -94,6 +95,7 @@ class Training:
         self._progress = progress
         self._failure: BaseException | None = None
         self._interruption = _Interruption(self._show)
+        self._task = _remembering_task(self.program)
 
     def begin(self, trials: int | None, resume: bool, record: bool) -> None:
         """Set the state to that of the beginning, or of the checkpoint."""
@@ -105,7 +107,8 @@ class Training:
                 raise ResultError("there is nothing to resume", got=self.folder and self.folder.folder, do="run(trials=...)")
             first = int(arrays[CLOCK][TRIAL])
             start = {name: np.array(arrays[name]) for name in learned(program)}
-            saved = Saved(digest, first, trials, first, self._state(), {name: np.empty(0) for name in program.measures}, start)
+            measures = {name: np.empty(0) for name in program.measures}
+            saved = Saved(digest, first, trials, first, self._state(), measures, start, self._task_state())
             self._make_place(digest)
         self._wanted = _wanted(program, saved.first, trials or saved.trials, record)
         if trials is not None and trials != saved.trials:
@@ -131,8 +134,9 @@ class Training:
         except ResultError:
             found = None
         if found is None or not found.finished:
+            done = "" if found is None else f"{found.trial - found.first} trials done"
             raise ResultError(
-                f"{self.folder.folder} holds a run that has not ended", got=found and f"{found.trial - found.first} trials done",
+                f"{self.folder.folder} holds a run that has not ended", got=done or "one of another network",
                 do="resume it, choose another folder, or remove this one",
             )
         self.folder.clear()
@@ -156,10 +160,22 @@ class Training:
     def _state(self) -> dict[str, np.ndarray]:
         return {name: np.array(self.executable.arrays[name]) for name in self.program.state_names()}
 
+    def _task_state(self) -> dict[str, np.ndarray]:
+        state = {} if self._task is None else {name: np.array(value) for name, value in self._task.state().items()}
+        for name, value in state.items():
+            if value.dtype.hasobject:
+                raise TaskError(
+                    f"the task's state '{name}' cannot be stored in a checkpoint", got=f"dtype {value.dtype}",
+                    allowed="numbers, text, and arrays of them",
+                )
+        return state
+
     def _restore(self, saved: Saved) -> None:
         arrays = self.executable.arrays
         for name, values in saved.arrays.items():
             arrays[name][...] = values
+        if self._task is not None:
+            self._task.restore({name: value.copy() for name, value in saved.task.items()})
 
     def run(self) -> Saved:
         """The state after the last trial; or, with ``stop`` set, after the trial in which Ctrl-C came."""
@@ -206,8 +222,8 @@ class Training:
 
     def _copy(self, arrays: dict[str, np.ndarray]) -> None:
         began = time.perf_counter()
-        state, trial = self._state(), int(arrays[CLOCK][TRIAL])
-        self._saved.arrays, self._saved.trial = state, trial
+        state, task, trial = self._state(), self._task_state(), int(arrays[CLOCK][TRIAL])
+        self._saved.arrays, self._saved.task, self._saved.trial = state, task, trial
         self._copied = time.perf_counter()
         self._copy_cost = self._copied - began
 
@@ -258,7 +274,7 @@ class Training:
             ) from error
         if isinstance(error, OSError):
             raise ResultError(
-                f"trial {running}: the checkpoint could not be written", got=str(error), do=f"make place; {todo}" if todo else None
+                f"trial {running}: the disk failed", got=str(error), do=f"make space; {todo}" if todo else None
             ) from error
         raise RunError(f"trial {running}: {type(error).__name__}: {error}", do=todo or None) from error
 
@@ -274,6 +290,12 @@ class Training:
         left = (saved.trials - done) / speed if speed > 0 else float("nan")
         measures = {name: values[-1] for name, values in self._measures.items() if values}
         self._progress(Progress(done, saved.trials, measures, seconds, speed, left, self._interruption.requested))
+
+
+def _remembering_task(program: StepProgram) -> Any:
+    """The environment of a Python task that has a state of its own between trials; None where there is none."""
+    environment = program.task.task.environment if isinstance(program.task, PythonBinding) else None
+    return environment if hasattr(environment, "state") and hasattr(environment, "restore") else None
 
 
 def _wanted(program: StepProgram, first: int, trials: int, record: bool) -> dict[str, set[int]]:

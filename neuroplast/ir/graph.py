@@ -175,7 +175,7 @@ def weight_dimension(synapse: Synapse, post: Population, where: Source | None) -
                 f"{type(synapse).__name__}.variable '{synapse.variable}' is not a variable of '{post.name}'", where=synapse.where,
                 do=did_you_mean(str(synapse.variable), inputs),
             )
-        return parsed.units[synapse.variable]
+        return parsed.units[str(synapse.variable)]
     if isinstance(synapse, Conductance):
         return "conductance" if isinstance(neuron, LIF) and neuron.leak is not None else "1"
     if isinstance(synapse, Current) and isinstance(neuron, LIF):
@@ -239,8 +239,8 @@ def _connect(projection: Projection, seed: int) -> Connection:
         if isinstance(value, (Uniform, Normal)):
             if isinstance(kind, str):
                 return value.draw((pre.size,), rng, kind, what, projection.where)
-            ends = [to_si(end, kind, what, projection.where) for end in value.__dict__.values() if not isinstance(end, Source)][:2]
-            return rng.uniform(*ends, pre.size) if isinstance(value, Uniform) else rng.normal(*ends, pre.size)
+            first, second = (to_si(end, kind, what, projection.where) for end in vars(value).values())
+            return rng.uniform(first, second, pre.size) if isinstance(value, Uniform) else rng.normal(first, second, pre.size)
         return spread(to_si(value, kind, what, projection.where), what)
 
     def spread(array: np.ndarray, what: str) -> np.ndarray:
@@ -256,8 +256,10 @@ def _connect(projection: Projection, seed: int) -> Connection:
         delay = spread(delay, f"projection '{projection.name}': delay")
     q = values(projection.release.q, "1", "release.q") if projection.release is not None else None
     order = np.lexsort((post, pre))
-    take = lambda a: a[order] if a is not None and a.ndim else a  # noqa: E731
-    return Connection(projection, pre[order], post[order], weight[order], take(delay), take(q), dimension)
+    return Connection(
+        projection, pre[order], post[order], weight[order], delay[order] if delay.ndim else delay,
+        None if q is None else q[order], dimension,
+    )
 
 
 def _check_population(population: Population) -> None:

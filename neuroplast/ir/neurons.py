@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import singledispatch
+from typing import Any
 
 import numpy as np
 
@@ -106,7 +107,7 @@ def _external(population: Population, code: Code, b: Builder) -> list[str]:
     return [code.state("external", 0.0)] if carried else []
 
 
-def _refractory_steps(population: Population, b: Builder, seconds: object) -> np.ndarray:
+def _refractory_steps(population: Population, b: Builder, seconds: Any) -> np.ndarray:
     values = np.atleast_1d(np.asarray(seconds, float))
     steps = np.array([b.steps_of(float(s), population.name, "refractory", population.neuron.where) for s in values])
     return np.array(steps[0] if np.ndim(seconds) == 0 else steps, float)
@@ -295,8 +296,8 @@ def _(neuron: EquationNeuron, population: Population, incoming: list[Connection]
         else:
             names[name] = code.number(name, np.broadcast_to(value, (population.size,)) if np.ndim(value) else value)
             if (population.name, name) not in b.signals:
-                full = np.array(np.broadcast_to(np.asarray(value, float), (population.size,)))
-                bound = code.bind.get(name) or b.array(f"{population.name}_{name}", full, kind="constant")
+                everywhere = np.array(np.broadcast_to(np.asarray(value, float), (population.size,)))
+                bound = code.bind.get(name) or b.array(f"{population.name}_{name}", everywhere, kind="constant")
                 b.signals[population.name, name] = bound
     for name in parsed.differential:
         value = parsed.initial.get(name)

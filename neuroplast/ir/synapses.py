@@ -29,7 +29,7 @@ def lower_connection(connection: Connection, b: Builder) -> Synapses:
                      where=node.where)
     noise = add_weight_noise(connection, b)
     delay, delays = _delays(connection, b)
-    arrived = b.array(f"{name}_arrived", np.zeros(pre.size), kind="state") if node.plasticity and np.ndim(delays) == 0 else None
+    arrived = b.array(f"{name}_arrived", np.zeros(pre.size), kind="state") if node.plasticity and delays is None else None
     output = b.signal(pre.name, output_signal(pre))
     deepest = delay if delays is None else int(np.max(delays, initial=1))
     ring = None if not pre.spiking and deepest == 1 else f"{pre.name}_ring"
