@@ -24,6 +24,7 @@ a song differs), the map from motor pools to sound.
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -139,7 +140,7 @@ def network(p: SimpleNamespace, seed: int) -> Network:
 
     pool = np.arange(p.n_ra) * 2 // p.n_ra
     strength = 2.0 / p.n_ra / p.tau_motor.to("s").magnitude
-    motor = net.add(Population("motor", 2, Readout(tau=p.tau_motor)))
+    motor = net.add(Population("motor", 2, Readout(tau=p.tau_motor, label="Hz")))
     net.add(
         Projection(ra, motor, weight=np.where(np.arange(p.n_ra) % 2, -strength, strength), synapse=Delta(),
                    connectivity=Pairs(np.arange(p.n_ra), pool))
@@ -153,7 +154,7 @@ def network(p: SimpleNamespace, seed: int) -> Network:
     # eta in the card's units: 2e-4 a song for 100 HVC neurons with 0.2 ms a step, per unit of LMAN trace; a postsynaptic factor
     # sqrt(N_RA/200) because the share of one RA neuron in the motor signal falls as 1/N_RA and its noise as 1/sqrt(N_RA)
     memory = p.kernel_tau.to("s").magnitude
-    rate = p.eta * 0.04 / memory * (100 / p.n_hvc) * np.sqrt(p.n_ra / 800) / p.w_lman
+    rate = p.eta * 0.2 / memory * (100 / p.n_hvc) * np.sqrt(p.n_ra / 800) / p.w_lman
 
     def rule(rate: float, update: str) -> ThreeFactorRule:
         return ThreeFactorRule(
@@ -282,41 +283,55 @@ def sounds(m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.maximum(700.0 + 5.0 * m[:, 0], 300.0), np.clip((m[:, 1] + 30.0) / 80.0, 0.0, 1.0)
 
 
-def report(tree: xr.DataTree) -> list[Section]:
-    """The songs at the start, in the middle and at the end beside the tutor's: spectrograms, players, motor signals."""
-    import json
+RATE = 44100
 
-    from matplotlib.figure import Figure
 
-    from neuroplast.report.section import Section, audio, figure, paragraph
-    from neuroplast.report.sound import repeated, spectrogram_figure, synthesize
-
-    recorded = tree["recordings"]["motor_m"]
+def sung(tree: xr.DataTree) -> tuple[dict[str, np.ndarray], float]:
+    """({"tutor" or "song <n>": motor signals (steps, 2)}, dt in seconds) of a run's first, middle and last song."""
     given = {name: row["value"] for name, row in json.loads(tree.attrs["parameters"]).items()}
     p = MODEL.values(overrides={name: given[name] for name in ("song", "dt", "motor_sd")})
-    target, rate, dt = tutor(p), 44100, p.dt.to("s").magnitude
-    steps = len(target)
-    songs = {"tutor": target}
+    songs, recorded = {"tutor": tutor(p)}, tree["recordings"]["motor_m"]
     for k, trial in enumerate(recorded["trial"].to_numpy()):
-        songs[f"song {int(trial) + 1}"] = recorded["value"].to_numpy()[k][:steps]
-    heard = {name: synthesize(*sounds(m), dt, rate) for name, m in songs.items()}
-    parts = [figure(
-        spectrogram_figure(list(heard.items()), rate), "Spectrograms of the tutor's song and of the bird's songs",
-        "The sound that the motor signals make: pitch and loudness approach the tutor's.",
-    )]
-    parts += [audio(repeated(sound, rate), rate, f"{name} (three times)") for name, sound in heard.items()]
-    drawing = Figure(figsize=(7.2, 3.6), layout="constrained")
-    for k, (axes, label) in enumerate(zip(drawing.subplots(2, 1, sharex=True), ("pitch pool", "loudness pool"), strict=True)):
-        for name, m in songs.items():
-            axes.plot(np.arange(steps) * dt * 1e3, m[:, k], label=name, lw=2.2 if name == "tutor" else 1.0)
-        axes.set_ylabel(f"{label} (Hz)")
-    drawing.axes[-1].set_xlabel("time in the song (ms)")
-    drawing.axes[0].legend(ncols=4, frameon=False, fontsize="small")
-    parts.append(figure(drawing, "Motor signals of tutor and bird over the song", "What the critic compares."))
+        songs[f"song {int(trial) + 1}"] = recorded["value"].to_numpy()[k][: len(songs["tutor"])]
+    return songs, p.dt.to("s").magnitude
+
+
+def heard(tree: xr.DataTree) -> tuple[dict[str, np.ndarray], int]:
+    """({"tutor" or "song <n>": samples}, samples a second)."""
+    from neuroplast.report.sound import synthesize
+
+    songs, dt = sung(tree)
+    return {name: synthesize(*sounds(m), dt, RATE) for name, m in songs.items()}, RATE
+
+
+def report(tree: xr.DataTree) -> list[Section]:
+    """The songs at the start, in the middle and at the end beside the tutor's: spectrograms, players, motor signals."""
+    from matplotlib.figure import Figure
+
+    from neuroplast.report.figures import style
+    from neuroplast.report.section import Section, audio, figure, paragraph
+    from neuroplast.report.sound import repeated, spectrogram_figure
+
+    songs, dt = sung(tree)
+    samples, rate = heard(tree)
     text = paragraph(
         "Two pools of RA neurons set pitch and loudness. The same source and filter turn the tutor's and the bird's motor signals "
         "into sound."
     )
+    parts = [figure(
+        spectrogram_figure(list(samples.items()), rate), "Spectrograms of the tutor's song and of the bird's songs",
+        "The sound that the motor signals make, from the first song to the last, below the tutor's.",
+    )]
+    parts += [audio(repeated(sound, rate), rate, f"{name} (three times)") for name, sound in samples.items()]
+    with style():
+        drawing = Figure(figsize=(5.6, 3.6), layout="constrained")
+        for k, (axes, label) in enumerate(zip(drawing.subplots(2, 1, sharex=True), ("pitch pool", "loudness pool"), strict=True)):
+            for name, m in songs.items():
+                axes.plot(np.arange(len(m)) * dt * 1e3, m[:, k], label=name, lw=2.2 if name == "tutor" else 1.0)
+            axes.set_ylabel(f"{label} (Hz)")
+        drawing.axes[-1].set_xlabel("time in the song (ms)")
+        drawing.axes[0].legend(ncols=4)
+        parts.append(figure(drawing, "Motor signals of tutor and bird over the song", "What the critic compares."))
     return [Section("The song", text + "".join(parts))]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from neuroplast.equations import Equations
 from neuroplast.errors import DescriptionError
 from neuroplast.expressions import expression
-from neuroplast.node import Drawn, Node, Number, quantity
+from neuroplast.node import Drawn, Node, Number, numbers, quantity
 
 TRANSFERS = {
     "linear": "x",
@@ -143,6 +143,7 @@ class SpikeSequence(Neuron):
 
     def check(self) -> None:
         n = np.asarray(self.indices)
+        n = n.astype(int) if n.size == 0 else n
         if n.shape != np.shape(self.si.times) or n.ndim != 1:
             raise DescriptionError(
                 "SpikeSequence: indices and times differ in length", where=self.where,
@@ -161,7 +162,7 @@ class Pattern(Neuron):
     """
 
     values: Any = None
-    interval: Any = quantity("time", default=None, positive=True)
+    interval: Any = quantity("time", default=None, positive=True, scalar=True)
 
     spiking: ClassVar[bool] = False
     signals: ClassVar[tuple[str, ...]] = ("rate",)
@@ -169,7 +170,7 @@ class Pattern(Neuron):
     def check(self) -> None:
         if self.values is None:
             return
-        array = np.asarray(self.values, dtype=float)
+        array = numbers(self.values, "Pattern.values", self.where)
         if array.ndim not in (1, 2) or not np.all(np.isfinite(array)):
             raise DescriptionError(
                 "Pattern.values must be finite numbers of shape (size,) or (steps, size)", where=self.where,
@@ -183,11 +184,12 @@ class Pattern(Neuron):
 class Readout(Neuron):
     """Leaky integrator: tau dm/dt = -m + graded input;  a spike through a Delta synapse adds its weight to m.
 
-    Signals: ``m``.
+    label: what m is measured in, for the axes of figures ("Hz"); it is not converted.  Signals: ``m``.
     """
 
     tau: Number = quantity("time", positive=True)
     m_initial: Number = quantity("1", default=0.0)
+    label: str = "1"
 
     spiking: ClassVar[bool] = False
     signals: ClassVar[tuple[str, ...]] = ("m",)

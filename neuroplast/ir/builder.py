@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from neuroplast.errors import DescriptionError, Source
+from neuroplast.errors import DescriptionError, Source, did_you_mean
 from neuroplast.expressions import Expression, expression
 from neuroplast.ir.graph import Graph
 from neuroplast.ir.program import CLOCK, PROBE_SCALE, Array, Map, Note, Operation
@@ -31,6 +31,11 @@ class Code:
         array = np.asarray(value, dtype=float)
         if array.ndim == 0:
             return f"({float(array)!r})"
+        if array.shape != (self.size,):
+            raise DescriptionError(
+                f"'{name}' of '{self.owner}' has the wrong shape", where=self.builder.where(self.owner), got=f"shape {array.shape}",
+                allowed=f"a number or shape ({self.size},)",
+            )
         if np.all(array == array.flat[0]):
             return f"({float(array.flat[0])!r})"
         return self.use(name, self.builder.array(f"{self.owner}_{name}", array, unit, kind="constant"))
@@ -99,7 +104,18 @@ class Builder:
 
     def signal(self, node: str, variable: str) -> str:
         """The array of a signal of a population."""
+        if (node, variable) not in self.signals:
+            raise DescriptionError(
+                f"'{variable}' of '{node}' is not kept by this network", where=self.where(node),
+                do=did_you_mean(variable, [v for n, v in self.signals if n == node]),
+            )
         return self.signals[node, variable]
+
+    def where(self, node: str) -> Source | None:
+        """The user's line of a population or projection."""
+        if node in self.graph.populations:
+            return self.graph.populations[node].where
+        return self.graph.connections[node].node.where if node in self.graph.connections else None
 
     def scalar_map(self, owner: str, statements: list[tuple[str, str]], bind: dict[str, str], size: int = 1) -> Map:
         return Map(owner, size, tuple((target, expression(text)) for target, text in statements), bind)

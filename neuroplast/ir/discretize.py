@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from neuroplast.errors import DescriptionError
+from neuroplast.errors import DescriptionError, caller
 from neuroplast.ir.builder import REWARD, Builder
 from neuroplast.ir.graph import Graph, resolve
 from neuroplast.ir.modulation import lower_modulator
@@ -23,9 +23,10 @@ from neuroplast.units import si
 
 def discretize(network: Network, dt: Any, duration: Any = None) -> StepProgram:
     """The step program of a network. dt: a time. duration: length of the one trial of a network without a task."""
-    step = float(si(dt, "time", "dt"))
+    where = caller()
+    step = float(si(dt, "time", "dt", where))
     if not np.isfinite(step) or step <= 0:
-        raise DescriptionError("dt must be a positive time", got=dt, allowed="such as 0.1*ms")
+        raise DescriptionError("dt must be a positive time", where=where, got=dt, allowed="such as 0.1*ms")
     graph = resolve(network)
     task = graph.task or OpenLoop(duration=duration, steps=None if duration is not None else 1, reset=False)
     if task.steps is not None:
@@ -80,10 +81,11 @@ def _recording(monitor: Monitor, b: Builder) -> Recording:
     else:
         stride = b.steps_of(float(monitor.si.interval), name, "every", monitor.where, least=1)
     units = None if monitor.units is None else np.asarray(monitor.units, np.int64)
-    if units is not None and np.max(units, initial=0) >= b.arrays[array].initial.size:
+    size = b.arrays[array].initial.size
+    if units is not None and np.any((units < 0) | (units >= size)):
         raise DescriptionError(
-            f"a monitor reads number {int(units.max())} of '{name}'", where=monitor.where,
-            allowed=f"0 to {b.arrays[array].initial.size - 1}",
+            f"a monitor reads number {int(units[(units < 0) | (units >= size)][0])} of '{name}'", where=monitor.where,
+            allowed=f"0 to {size - 1}",
         )
     return Recording(
         name, array, stride, units, monitor.trials if stride else "all", variable == "spikes", b.arrays[array].unit, ("time", dim)

@@ -14,10 +14,10 @@ from neuroplast import units
 from neuroplast.equations import Equations
 from neuroplast.errors import DescriptionError, NeuroplastError, Source, did_you_mean
 from neuroplast.ir.program import stream_key
-from neuroplast.modulation import Critic, Dopamine
+from neuroplast.modulation import Critic, Dopamine, PairedPass
 from neuroplast.monitors import Monitor
 from neuroplast.network import Network, Population, Projection
-from neuroplast.neurons import LIF, Bernoulli, EquationNeuron, Neuron, Pattern, Poisson, SpikeSequence, signals_of
+from neuroplast.neurons import LIF, Bernoulli, EquationNeuron, Neuron, Pattern, Poisson, Readout, SpikeSequence, signals_of
 from neuroplast.node import Normal, Uniform, expand
 from neuroplast.noise import Frozen, Noise, SynapticNoise
 from neuroplast.plasticity import signal_of
@@ -111,8 +111,27 @@ def resolve(network: Network) -> Graph:
             f"network '{network.name}' learns from a modulator but has no task that gives reward",
             where=network.modulators[0].where, do="add a task to the network",
         )
+        if isinstance(modulator.baseline, PairedPass) and modulator.baseline.noise != (network.paired or modulator.baseline).noise:
+            raise DescriptionError(
+                f"two modulators ask for different first passes of a trial, '{modulator.name}' with noise "
+                f"'{modulator.baseline.noise}'", where=modulator.baseline.where, allowed="one kind of PairedPass in a network",
+            )
+    carriers = [m.dopamine.population.name for m in network.modulators if m.dopamine is not None]
+    for modulator in network.modulators:
+        if modulator.dopamine is not None and carriers.count(modulator.dopamine.population.name) > 1:
+            raise DescriptionError(
+                f"population '{modulator.dopamine.population.name}' carries two modulators", where=modulator.dopamine.where,
+                do="give each modulator neurons of its own",
+            )
+    read: dict[tuple[str, str], Monitor] = {}
     for monitor in network.monitors:
         _check_monitor(monitor, network, projections)
+        first = read.setdefault((monitor.of.name, monitor.variable), monitor)
+        if first is not monitor:
+            raise DescriptionError(
+                f"two monitors record '{monitor.variable}' of '{monitor.of.name}'", where=monitor.where,
+                got=f"also declared at {first.where}", do="keep one, which records what both want",
+            )
     if network.task is not None:
         for field in dataclasses.fields(network.task):
             value = getattr(network.task, field.name)
@@ -237,10 +256,8 @@ def _connect(projection: Projection, seed: int) -> Connection:
     def values(value: Any, kind: str | pint.Unit, name: str) -> np.ndarray:
         what = f"projection '{projection.name}': {name}"
         if isinstance(value, (Uniform, Normal)):
-            if isinstance(kind, str):
-                return value.draw((pre.size,), rng, kind, what, projection.where)
             first, second = (to_si(end, kind, what, projection.where) for end in vars(value).values())
-            return rng.uniform(first, second, pre.size) if isinstance(value, Uniform) else rng.normal(first, second, pre.size)
+            return value.sample(first, second, (pre.size,), rng, what, projection.where)
         return spread(to_si(value, kind, what, projection.where), what)
 
     def spread(array: np.ndarray, what: str) -> np.ndarray:
@@ -264,8 +281,14 @@ def _connect(projection: Projection, seed: int) -> Connection:
 
 def _check_population(population: Population) -> None:
     neuron, size = population.neuron, population.size
-    for name, value in vars(neuron.si).items():
-        if isinstance(value, np.ndarray) and not (isinstance(neuron, SpikeSequence) and name == "times"):
+    values = {} if isinstance(neuron, SpikeSequence) else dict(vars(neuron.si))
+    if isinstance(neuron, LIF) and neuron.adaptation is not None:
+        values |= {f"adaptation.{name}": value for name, value in vars(neuron.adaptation.si).items()}
+    if isinstance(neuron, EquationNeuron):
+        parsed: Equations = neuron.__dict__["parsed"]
+        values |= {**parsed.parameters, **parsed.initial}
+    for name, value in values.items():
+        if isinstance(value, np.ndarray):
             expand(value, (size,), f"population '{population.name}': {type(neuron).__name__}.{name}", neuron.where)
     if isinstance(neuron, SpikeSequence) and np.size(neuron.indices) and int(np.max(neuron.indices)) >= size:
         raise DescriptionError(
@@ -277,17 +300,30 @@ def _check_population(population: Population) -> None:
             f"population '{population.name}': Pattern.values do not fit its size", where=neuron.where,
             got=f"shape {np.shape(neuron.values)}", allowed=f"({size},) or (steps, {size})",
         )
-    if population.noise is not None and isinstance(neuron, (Poisson, SpikeSequence, Pattern, Bernoulli)):
+    if isinstance(population.noise, SynapticNoise) and not isinstance(neuron, LIF):
+        raise DescriptionError(
+            f"population '{population.name}': SynapticNoise perturbs LIF neurons", where=population.noise.where,
+            got=type(neuron).__name__, do="use White, OrnsteinUhlenbeck or Impulses",
+        )
+    if population.noise is not None and isinstance(neuron, (Poisson, SpikeSequence, Pattern, Bernoulli, Readout)):
         kind = "has its own randomness" if isinstance(neuron, (Bernoulli, Poisson)) else "is given"
         raise DescriptionError(
             f"population '{population.name}': the output of a {type(neuron).__name__} {kind} and takes no noise",
             where=population.where,
         )
     if population.noise is not None:
-        check_noise_units(population.noise, noise_dimension(population), f"population '{population.name}'")
+        dimension = noise_dimension(population)
+        check_noise_units(population.noise, dimension, f"population '{population.name}'")
+        if isinstance(neuron, EquationNeuron):
+            unit = units.registry.dimensionless if isinstance(dimension, str) else dimension
+            neuron.__dict__["parsed"].check_noise(unit, population.noise.where)
 
 
-def noise_dimension(population: Population) -> str:
+def noise_dimension(population: Population) -> str | pint.Unit:
+    """What the noise of a population is measured in; in equations it takes the unit that it is given in, if that fits."""
+    if isinstance(population.neuron, EquationNeuron) and population.noise is not None:
+        amplitude = [getattr(population.noise, name) for name in population.noise.amplitude_fields]
+        return next((value.units for value in amplitude if units.is_quantity(value)), "1")
     return "voltage" if isinstance(population.neuron, LIF) else "1"
 
 
@@ -316,9 +352,10 @@ def _check_projection(projection: Projection, projections: list[Projection]) -> 
                 f"the factor '{name}' of '{projection.name}' reads '{signal.variable}' of the {signal.side} side, which has none",
                 where=signal.where, do=did_you_mean(signal.variable, known),
             )
-        if signal.side == "pre" and signal.variable == "spikes" and np.ndim(projection.si.delay) > 0:
+        carried = "spikes" if projection.pre.spiking else getattr(projection.pre.neuron, "output", None) or "rate"
+        if signal.side == "pre" and signal.variable == carried and np.ndim(projection.si.delay) > 0:
             raise DescriptionError(
-                f"the factor '{name}' of '{projection.name}' reads arriving spikes, but the synapses of one unit have different delays",
+                f"the factor '{name}' of '{projection.name}' reads what arrives, but the synapses of one unit have different delays",
                 where=projection.where, do="use one delay, or one projection for each delay",
             )
 
@@ -356,10 +393,10 @@ def _check_monitor(monitor: Monitor, network: Network, projections: list[Project
             f"a monitor reads '{monitor.variable}' of '{name}', which has none", where=monitor.where,
             do=did_you_mean(monitor.variable, known),
         )
-    if size is not None and monitor.units is not None and np.max(monitor.units, initial=0) >= size:
-        raise DescriptionError(
-            f"a monitor reads unit {int(np.max(monitor.units))} of '{name}'", where=monitor.where, allowed=f"0 to {size - 1}"
-        )
+    if size is not None and monitor.units is not None:
+        outside = [int(k) for k in np.ravel(monitor.units) if not 0 <= k < size]
+        if outside:
+            raise DescriptionError(f"a monitor reads unit {outside[0]} of '{name}'", where=monitor.where, allowed=f"0 to {size - 1}")
 
 
 __all__ = ["Connection", "Graph", "NeuroplastError", "generator", "resolve", "to_si"]

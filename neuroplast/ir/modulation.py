@@ -140,6 +140,11 @@ def _dopamine(modulator: Modulator, dopamine: Dopamine, error: str, b: Builder) 
     if dopamine.slope is None and dimension != "rate":
         raise DescriptionError(f"Dopamine of '{name}' needs a slope for LIF neurons", where=dopamine.where, do="slope=10*Hz")
     slope = gain if dopamine.slope is None else float(dopamine.si.slope)
+    if not np.isfinite(gain) or not np.isfinite(slope) or slope == 0:
+        raise DescriptionError(
+            f"Dopamine of '{name}': gain and slope must be finite, the slope not zero", where=dopamine.where,
+            got=f"gain {dopamine.gain}, slope {slope} Hz",
+        )
     level, external = b.array(f"{name}_level", np.full(1, float(dopamine.si.tonic))), f"{population.name}_external"
     total = b.array(f"{name}_spike_count", np.zeros(1))
     b.before.append(

@@ -60,8 +60,8 @@ def _lower(neuron: Neuron, population: Population, incoming: list[Connection], c
 
 
 def _check_dt(population: Population, b: Builder, name: str, tau: object, limit: float = 0.5) -> None:
-    smallest = float(np.min(np.asarray(tau, float)))
-    if 0 < smallest < b.dt / limit:
+    smallest = float(np.min(np.asarray(tau, float), where=np.asarray(tau) > 0, initial=np.inf))
+    if smallest < b.dt / limit:
         raise DescriptionError(
             f"dt is too coarse for {name} of population '{population.name}'", where=population.neuron.where,
             got=f"dt {b.dt:g} s, {name} {smallest:g} s", allowed=f"dt up to {limit * smallest:g} s",
@@ -89,7 +89,8 @@ def _filtered_inputs(incoming: list[Connection], code: Code, b: Builder) -> dict
 
 
 def _decay(code: Code, name: str, tau: object, b: Builder) -> str:
-    return code.number(name, np.exp(-b.dt / np.asarray(tau, float)))
+    with np.errstate(divide="ignore"):  # a tau of zero forgets at once
+        return code.number(name, np.exp(-b.dt / np.asarray(tau, float)))
 
 
 def _sum(terms: list[str]) -> str:
@@ -104,7 +105,11 @@ def _signals(b: Builder, code: Code, *names: str) -> None:
 def _external(population: Population, code: Code, b: Builder) -> list[str]:
     """The input that a dopamine modulator writes, if this population carries one."""
     carried = any(m.dopamine is not None and m.dopamine.population is population for m in b.graph.network.modulators)
-    return [code.state("external", 0.0)] if carried else []
+    if not carried:
+        return []
+    name = code.state("external", 0.0)
+    _signals(b, code, name)
+    return [name]
 
 
 def _refractory_steps(population: Population, b: Builder, seconds: Any) -> np.ndarray:
@@ -148,8 +153,8 @@ def _(neuron: LIF, population: Population, incoming: list[Connection], code: Cod
     spikes = code.state("spikes", 0.0)
     if neuron.adaptation is not None:
         a = code.state("adaptation", 0.0, "V")
-        decay = float(np.exp(-b.dt / neuron.adaptation.si.tau))
-        code.set(a, f"{a}*{decay!r}")
+        _check_dt(population, b, "tau of the adaptation", neuron.adaptation.si.tau)
+        code.set(a, f"{a}*{_decay(code, 'decay_adaptation', neuron.adaptation.si.tau, b)}")
         level = code.state("threshold", np.broadcast_to(np.asarray(si.v_threshold, float), (population.size,)), "V")
         code.set(level, f"{threshold} + {a}")
         threshold = level
@@ -165,7 +170,7 @@ def _(neuron: LIF, population: Population, incoming: list[Connection], code: Cod
         code.set(spikes, f"where({v} > {threshold}, 1.0, 0.0)")
     code.set(v, f"where({spikes} > 0.5, {reset}, {v})")
     if neuron.adaptation is not None:
-        code.set("adaptation", f"adaptation + {spikes}*{neuron.adaptation.si.jump!r}")
+        code.set("adaptation", f"adaptation + {spikes}*{code.number('jump', neuron.adaptation.si.jump, 'V')}")
     _signals(b, code, "v", "spikes")
 
 
@@ -274,7 +279,7 @@ def _(neuron: Readout, population: Population, incoming: list[Connection], code:
     inputs = _filtered_inputs(incoming, code, b)
     if population.noise is not None:
         raise DescriptionError(f"population '{population.name}': a Readout takes no noise", where=population.where)
-    m = code.state("m", neuron.si.m_initial)
+    m = code.state("m", neuron.si.m_initial, neuron.label)
     decay = np.exp(-b.dt / np.asarray(neuron.si.tau, float))
     steady = [name for kind in (Current, Graded) for _, name in inputs[kind]]
     terms = [f"{m}*{code.number('decay', decay)}", *(name for _, name in inputs[Delta])]
@@ -289,7 +294,12 @@ def _(neuron: EquationNeuron, population: Population, incoming: list[Connection]
     parsed: Equations = neuron.__dict__["parsed"]
     where, graded = neuron.where, {c.node.synapse.variable for c in incoming if isinstance(c.node.synapse, Graded)}
     names: dict[str, str] = {"dt": repr(b.dt)}
+    drawn = lambda name, value: (  # noqa: E731
+        value.draw((population.size,), generator(b.graph.network.seed, f"{population.name}/{name}"), "1", name, where)
+        if isinstance(value, (Uniform, Normal)) else value
+    )
     for name, value in parsed.parameters.items():
+        value = drawn(name, value)
         if name in graded or name in {t for t, _ in parsed.reset_statements(neuron.reset, where)}:
             names[name] = code.state(name, value)
             b.signals[population.name, name] = code.bind[name]
@@ -300,10 +310,7 @@ def _(neuron: EquationNeuron, population: Population, incoming: list[Connection]
                 bound = code.bind.get(name) or b.array(f"{population.name}_{name}", everywhere, kind="constant")
                 b.signals[population.name, name] = bound
     for name in parsed.differential:
-        value = parsed.initial.get(name)
-        start = value.draw((population.size,), generator(b.graph.network.seed, f"{population.name}/{name}"), "1", name, where) \
-            if isinstance(value, (Uniform, Normal)) else (0.0 if value is None else value)
-        names[name] = code.state(name, start)
+        names[name] = code.state(name, drawn(name, parsed.initial.get(name, 0.0)))
         b.signals[population.name, name] = code.bind[name]
     inputs = _filtered_inputs(incoming, code, b)
     for variable in sorted(v for v in graded if v):
@@ -328,19 +335,21 @@ def _(neuron: EquationNeuron, population: Population, incoming: list[Connection]
     derivative = {name: full(body) for name, body in parsed.differential.items()}
     for name, text in derivative.items():
         code.set(f"slope_{name}", text if neuron.method == "euler" else _exponential(name, text, b.dt, population))
+    steps = _refractory_steps(population, b, neuron.si.refractory) if neuron.threshold is not None else np.zeros(1)
+    refractory = code.state("refractory_left", 0.0) if np.any(steps > 0) else None
     for name in derivative:
-        code.set(name, f"{name} + {b.dt!r}*slope_{name}" if neuron.method == "euler" else f"slope_{name}")
+        after = f"{name} + {b.dt!r}*slope_{name}" if neuron.method == "euler" else f"slope_{name}"
+        code.set(name, f"where({refractory} > 0.5, {name}, {after})" if refractory and name in parsed.held else after)
     for name, text in subs.items():
         b.signals[population.name, name] = code.bind[code.state(f"{name}_", 0.0)]
         code.set(f"{name}_", text)
     if neuron.threshold is not None:
         spikes = code.state("spikes", 0.0)
         condition = full(parsed.si_expression(neuron.threshold, where))
-        steps = _refractory_steps(population, b, neuron.si.refractory)
-        if np.any(steps > 0):
-            left = code.state("refractory_left", 0.0)
-            code.set(spikes, f"where({condition}, 1.0, 0.0)*where({left} > 0.5, 0.0, 1.0)")
-            code.set(left, f"where({spikes} > 0.5, {code.number('refractory_steps', steps)}, maximum({left} - 1.0, 0.0))")
+        if refractory:
+            code.set(spikes, f"where({condition}, 1.0, 0.0)*where({refractory} > 0.5, 0.0, 1.0)")
+            left = f"maximum({refractory} - 1.0, 0.0)"
+            code.set(refractory, f"where({spikes} > 0.5, {code.number('refractory_steps', steps)}, {left})")
         else:
             code.set(spikes, f"where({condition}, 1.0, 0.0)")
         for target, body in parsed.reset_statements(neuron.reset, where):
@@ -360,9 +369,13 @@ def _exponential(name: str, text: str, dt: float, population: Population) -> str
 
     body = expression(text)
     at = {k: str(body.substitute({name: repr(k)})) for k in (0.0, 1.0)}
-    values = {n: np.array([0.37 + 0.21 * i]) for i, n in enumerate(sorted(body.names))}
-    f = [float(np.asarray(body.numpy({**values, name: np.array([x])})).ravel()[0]) for x in (0.0, 1.0, 2.0)]
-    if abs((f[2] - f[1]) - (f[1] - f[0])) > 1e-9 * max(1.0, *(abs(y) for y in f)):
+    others = {n: np.array([0.37 + 0.21 * i, -0.41 + 0.13 * i, 3.3 - 0.7 * i]) for i, n in enumerate(sorted(body.names))}
+    points = (-7.3, -0.6, 0.0, 0.45, 1.0, 2.7, 41.0)  # enough to find abs(x) and its like
+    with np.errstate(all="ignore"):
+        f = {x: np.broadcast_to(body.numpy({**others, name: np.array([x])}), (3,)).astype(float) for x in points}
+    linear = lambda x: f[0.0] + (f[1.0] - f[0.0]) * x  # noqa: E731
+    wrong = [np.abs(f[x] - linear(x)) > 1e-9 * max(np.max(np.abs(f[p]), initial=1e-300, where=np.isfinite(f[p])) for p in points) for x in points]
+    if np.any(wrong):
         raise DescriptionError(
             f"d{name}/dt of '{population.name}' is not linear in {name}, so exponential_euler cannot be used",
             where=population.neuron.where, do="method='euler'",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pint
 
 from neuroplast.errors import DescriptionError
 from neuroplast.ir.builder import Builder, Code
 from neuroplast.ir.graph import Connection, noise_dimension, to_si
-from neuroplast.ir.program import Draw, Row
+from neuroplast.ir.program import PROBE_SCALE, Draw, Row
 from neuroplast.network import Population
 from neuroplast.neurons import LIF, Poisson
 from neuroplast.noise import Frozen, Impulses, Noise, OrnsteinUhlenbeck, SynapticNoise, White
@@ -26,8 +28,11 @@ def add_population_noise(population: Population, code: Code, b: Builder) -> str 
     if isinstance(noise, SynapticNoise):
         assert isinstance(population.neuron, LIF)
         value = ("g_" if isinstance(noise.synapse, Conductance) else "i_") + f"{population.name}_noise"
+        mean = _stationary_mean(population, noise, b)
+        carrier = code.bind[value]  # starts from its mean: a trial does not begin with the noise switched off
+        b.arrays[carrier] = dataclasses.replace(b.arrays[carrier], initial=np.full(population.size, mean))
         code.state("noise", 0.0)
-        code.set("noise", f"{value} - {_stationary_mean(population, noise, b)!r}")
+        code.set("noise", f"{value} - {mean!r}")
         b.signals[population.name, "noise"] = code.bind["noise"]
         return None
     code.state("noise", 0.0, reset=False if isinstance(noise, White) and noise.every == "trial" else None)
@@ -75,6 +80,9 @@ def _statements(noise: Noise, dimension: str | pint.Unit, stream: str, code: Cod
         table = b.array(f"{code.owner}_frozen", array, kind="constant")
         trials = array.shape[0] if array.ndim == 3 else 1
         b.before.append(Row(code.bind["noise"], table, array.shape[-2], "step", 1, "wrap", trials))
+        if b.graph.network.paired is not None:  # switched off in a first pass, as fresh noise is
+            bind = {"noise": code.bind["noise"], "scale": PROBE_SCALE}
+            b.before.append(b.scalar_map(code.owner, [("noise", "noise*scale")], bind, code.size))
         return []
     assert isinstance(noise, (White, OrnsteinUhlenbeck, Impulses))
     std_value = to_si(noise.std, dimension, f"{what}.std", noise.where)

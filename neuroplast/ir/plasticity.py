@@ -47,10 +47,11 @@ def lower_rule(connection: Connection, synapses: Synapses, b: Builder) -> None:
             f"the eligibility of '{name}' has no tau, so it would grow for ever", where=eligibility.where,
             do="give it a tau, or let the task reset the network at each trial",
         )
-    if isinstance(rule.modulator.baseline, PairedPass) and rule.update != "episodic":
+    paired = [m.name for m in b.graph.network.modulators if isinstance(m.baseline, PairedPass)]
+    if paired and rule.update != "episodic":
         raise DescriptionError(
-            f"the modulator '{rule.modulator.name}' compares two whole passes, so its rule must be episodic", where=rule.where,
-            got=f"update='{rule.update}'", do="update='episodic'",
+            f"the modulator '{paired[0]}' compares two whole passes of a trial, so the rule of '{name}' must be episodic",
+            where=rule.where, got=f"update='{rule.update}'", do="update='episodic'",
         )
     if tau:
         shortest = float(tau)
@@ -100,6 +101,11 @@ def _factor(name: str, factor: Factor, connection: Connection, code: Code, b: Bu
         a = float(np.exp(-b.dt / factor.si.tau))
         code.set(y, f"{y}*{a!r} + {source}" if pulse else f"{source} + ({y} - {source})*{a!r}")
         if factor.si.floor > 0:
+            if signal.variable != "spikes":
+                raise DescriptionError(
+                    f"the factor '{name}' of '{connection.node.name}' has a floor, which is for traces of spikes", where=factor.where,
+                    got=f"a LowPass of '{signal.variable}'", do="leave floor out",
+                )
             code.set(y, f"where({y} < {float(factor.si.floor)!r}, 0.0, {y})")
         return code.bind[y], 1.0
     if isinstance(factor, Deviation):

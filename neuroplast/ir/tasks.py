@@ -5,6 +5,7 @@ The task comes last in a step (phase 7): it sees the output and sets the reward 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import singledispatch
 
@@ -14,6 +15,7 @@ from neuroplast.errors import DescriptionError, TaskError, did_you_mean
 from neuroplast.expressions import expression
 from neuroplast.ir.builder import REWARD, TOTAL, TRIAL_TYPE, Builder
 from neuroplast.ir.graph import generator
+from neuroplast.ir.modulation import TRIAL_TYPES
 from neuroplast.ir.neurons import output_signal
 from neuroplast.ir.program import CLOCK, STEP, TRIAL, CallTask, Dot, Draw, Row, SetRow, StepProgram, Sum
 from neuroplast.network import Population
@@ -23,8 +25,13 @@ from neuroplast.tasks import OpenLoop, PythonTask, Reach, Regression, Task, Trac
 
 def lower_task(task: Task, b: Builder) -> None:
     """Add the operations of a task, and those that every task has."""
+    network = set(b.arrays)
     _lower(task, b)
     if not isinstance(task, OpenLoop):
+        if not b.reset:
+            # the network goes on where it was, the last reward included; the task's own state and sums begin with each trial
+            own = [TOTAL, *(name for name, array in b.arrays.items() if name not in network and array.reset)]
+            b.trial_start[:0] = [b.scalar_map("task", [("x", "0.0")], {"x": name}, b.arrays[name].initial.size) for name in own]
         b.observe.append(b.scalar_map("task", [("total", "total + reward")], {"total": TOTAL, "reward": REWARD}))
         b.measures.setdefault("reward", TOTAL)
         b.measure_units.setdefault("reward", "1")
@@ -34,6 +41,10 @@ def _measure(b: Builder, name: str, unit: str = "1") -> str:
     array = b.array(f"task_{name}", np.zeros(1), unit, reset=True)
     b.measures[name], b.measure_units[name] = array, unit
     return array
+
+
+def _squared(unit: str) -> str:
+    return "1" if unit == "1" else f"{unit}^2"
 
 
 def _given(population: Population, task: Task) -> None:
@@ -65,15 +76,16 @@ def _(task: TrackTarget, b: Builder) -> None:
             f"TrackTarget.variable '{task.variable}' is no signal of '{task.readout.name}'", where=task.where,
             do=did_you_mean(task.variable, known),
         )
+    signal = b.signal(task.readout.name, task.variable)
     table = b.array("task_target_table", target, kind="constant")
     now = b.array("task_target", np.zeros(k), kind="scratch")
     active = b.array("task_active", np.zeros(1), kind="scratch")
     mask = b.array("task_active_table", np.r_[np.ones(sung), 0.0], kind="constant")
     bind = {"active": active, "D": b.array("task_distance", np.zeros(1), kind="scratch"), "reward": REWARD,
-            "error": _measure(b, "error", "1")}
+            "error": _measure(b, "error", _squared(b.arrays[signal].unit))}
     b.observe += [
         Row(now, table, len(target), "step", stride), Row(active, mask, sung + 1),
-        Sum(bind["D"], k, expression("(m - target)**2"), {"m": b.signal(task.readout.name, task.variable), "target": now}),
+        Sum(bind["D"], k, expression("(m - target)**2"), {"m": signal, "target": now}),
     ]
     statements = [("error", f"error + active*D/{float(sung)!r}")]
     if task.reward == "error":
@@ -214,36 +226,58 @@ class PythonCaller:
         binding, trial = self.binding, int(arrays[CLOCK][TRIAL])
         if method == "reset":
             inputs = self.environment.reset(trial, generator(binding.seed, f"task/{trial}"))
-            arrays[TRIAL_TYPE][0] = float(getattr(self.environment, "trial_type", 0))
+            arrays[TRIAL_TYPE][0] = self._trial_type(arrays)
         else:
             seen = {name: arrays[array].copy() for name, array in binding.outputs.items()}
             answer = self.environment.step(seen)
             if not isinstance(answer, tuple) or len(answer) != 3:
                 raise self._error("returned something else than (reward, inputs, done)", repr(answer)[:200], arrays)
             reward, inputs, done = answer
-            number = np.asarray(reward, dtype=float)
-            if number.shape != () or not np.isfinite(number):
-                raise self._error("returned a reward that is not a finite number", repr(reward), arrays)
+            number = _floats(reward)
+            if number is None or number.shape != () or not np.isfinite(number):
+                raise self._error("returned a reward that is not a finite number", repr(reward)[:200], arrays)
             arrays[REWARD][0], arrays[binding.done][0] = float(number), float(bool(done))
-        for name, value in dict(inputs or {}).items():
+        if inputs is not None and not isinstance(inputs, Mapping):
+            raise self._error(
+                f"gave no inputs by name in {method}", repr(inputs)[:200], arrays, "{name of the population: values}, or {}"
+            )
+        for name, value in (inputs or {}).items():
             if name not in binding.inputs:
-                raise TaskError(
-                    f"the task set the input '{name}', which it did not declare", where=binding.task.where,
-                    do=did_you_mean(name, binding.inputs),
+                raise self._error(
+                    f"set the input '{name}', which it did not declare", repr(name), arrays, do=did_you_mean(str(name), binding.inputs)
                 )
-            target, given = arrays[binding.inputs[name]], np.asarray(value, dtype=float)
+            target, given = arrays[binding.inputs[name]], _floats(value)
+            if given is None:
+                raise self._error(f"returned input '{name}' that is no array of numbers", repr(value)[:200], arrays)
             if given.shape not in ((), target.shape):
                 raise self._error(f"returned input '{name}' of the wrong shape", f"{given.shape}", arrays, str(target.shape))
             if not np.all(np.isfinite(given)):
                 raise self._error(f"returned input '{name}' with values that are not finite", repr(given)[:200], arrays)
             target[...] = given
 
-    def _error(self, what: str, got: str, arrays: dict[str, np.ndarray], allowed: str | None = None) -> TaskError:
+    def _trial_type(self, arrays: dict[str, np.ndarray]) -> float:
+        number = getattr(self.environment, "trial_type", 0)
+        value = _floats(number)
+        if value is None or value.shape != () or value != np.floor(value) or not 0 <= value < TRIAL_TYPES:
+            raise self._error("has no usable trial_type", repr(number)[:200], arrays, f"a whole number from 0 to {TRIAL_TYPES - 1}")
+        return float(value)
+
+    def _error(
+        self, what: str, got: str, arrays: dict[str, np.ndarray], allowed: str | None = None, do: str | None = None
+    ) -> TaskError:
         trial, step = int(arrays[CLOCK][TRIAL]), int(arrays[CLOCK][STEP])
         return TaskError(
             f"the task {type(self.environment).__name__} {what} (trial {trial}, step {step})", where=self.binding.task.where, got=got,
-            allowed=allowed,
+            allowed=allowed, do=do,
         )
+
+
+def _floats(value: object) -> np.ndarray | None:
+    """An array of floats; None where it is none."""
+    try:
+        return np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        return None
 
 
 def task_caller(program: StepProgram) -> PythonCaller | None:
