@@ -24,9 +24,9 @@ What the paper leaves open, and what was taken here (``PARAMETERS`` says it for 
 * Units: rates and a are in Hz, lengths in m. x is scaled to mean |x|^2 = 1 over all directions, and the weights so that the
   fastest recorded unit reaches 120 Hz. With w ~ U[-0.5, 0.5] and x scaled instead, a and its changes are the same, and eta
   is what it is here, the dimensionless kappa = eta mean |x|^2, over mean |x|^2.
-* Deviations are from the means without this step, a(t) - abar(t-1). The card's runs did so: its row "abar = previous a" means
-  nothing otherwise, and all its rows come out with it. Deviations from the means with this step are 0.8 of these, for a and
-  for R, so the rule as printed in the paper is this one, exactly, with its eta = kappa / 0.64.
+* Deviations are from the means without this step, a(t) - abar(t-1): so in the card, whose row "abar = previous a" means
+  nothing otherwise. Those from the means with this step are 0.8 of them, for a and for R alike, so the rule as printed in the
+  paper is this one, exactly, with its eta = kappa / 0.64. (With kappa 0.64 times as large, all claims come out as well.)
 * The change due to R(t), x(t) and a(t) is made after the activity of step t+1 was computed, a step later than in the paper: a
   reward is known when the step is over. Which R belongs to which x and a is exact, also from one reach to the next, as neither
   the means nor anything else of the network is reset. The means begin at 0, which costs about ten steps.
@@ -43,10 +43,16 @@ import numpy as np
 import xarray as xr
 from scipy.stats import binomtest
 
-from neuroplast import Deviation, Eligibility, Graded, Modulator, Monitor, Network, Pattern, Population, Projection, Rate, Reach
-from neuroplast import RunningMean, Signal, ThreeFactorRule, White
 from neuroplast.lab import Lab
 from neuroplast.model import Claim, Measured, Model, Parameter
+from neuroplast.modulation import Modulator, RunningMean
+from neuroplast.monitors import Monitor
+from neuroplast.network import Network, Population, Projection
+from neuroplast.neurons import Pattern, Rate
+from neuroplast.noise import White
+from neuroplast.plasticity import Deviation, Eligibility, Signal, ThreeFactorRule
+from neuroplast.synapses import Graded
+from neuroplast.tasks import Reach
 from neuroplast.units import second
 
 if TYPE_CHECKING:
@@ -358,8 +364,8 @@ def report(tree: xr.DataTree) -> list[Section]:
     html = figure(
         drawing, "Shifts of preferred directions in rotated and other units, and errors of the cursor before and after.",
         f"Left: change of each recorded unit's preferred direction (PD) in the session: rotated {shift[0]:.1f}, others "
-        f"{shift[1]:.1f} degrees on average; {turn[0]:.1f} and {turn[1]:.1f} in the plane and sense that undo the rotation. Right: "
-        f"angle between the cursor's movement and the desired one for {errors[0].size} directions, with the noise off.",
+        f"{shift[1]:.1f} degrees on average; {turn[0]:.1f} and {turn[1]:.1f} in the plane and sense that undo the rotation. "
+        f"Right: angle between the cursor's movement and the desired one for {errors[0].size} directions, with the noise off.",
     )
     rows = [("mean cosine (match)", *found.match), ("mean error (degrees)", *(float(e.mean()) for e in errors))]
     return [Section("Who learned: credit assignment", html + table(("without noise", "before", "after"), rows))]

@@ -8,8 +8,8 @@ A folder holds
     state.previous.npz         the one before, used where the newest cannot be read
 
 Every file is written beside its place, flushed to the disk, and renamed into place, so at any moment there is a whole one.
-Files are read without pickle: nothing in them is ever executed. Random numbers are counter-based (see ``ir/program.py``), so the
-arrays are the whole state.
+Files are read without pickle: nothing in them is ever executed. Random numbers are counter-based (see ``ir/program.py``), so
+the arrays are the whole state.
 """
 
 from __future__ import annotations
@@ -77,13 +77,38 @@ class CheckpointFolder:
     def exists(self) -> bool:
         return (self.folder / STATE).exists() or (self.folder / PREVIOUS).exists()
 
+    def make_place(self) -> None:
+        """Before a new run: take away a run that has ended; ResultError where one could still be resumed."""
+        if not self.exists:
+            return
+        for path in (self.folder / STATE, self.folder / PREVIOUS):
+            try:
+                _, meta = read_npz(path)
+                left = int(meta["first"]) + int(meta["trials"]) - int(meta["trial"])
+                got = f"{int(meta['trials']) - left} of {meta['trials']} trials done"
+                break
+            except _UNREADABLE:
+                left, got = -1, "a checkpoint that cannot be read"
+        if left != 0:
+            raise ResultError(
+                f"{self.folder} holds a run that has not ended", got=got,
+                do="resume it, choose another folder, or remove this one",
+            )
+        self.clear()
+
     def write(self, saved: Saved) -> None:
-        """Store the run as it is now; OSError where the disk does not take it (what was there before is still whole)."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if not self._started:
-            write_npz(self.folder / START, saved.start, {})
-            self._started = True
-        self._write_recordings(saved)
+        """Store the run as it is now; ResultError where the disk does not take it (what was there before is still whole)."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not self._started:
+                write_npz(self.folder / START, saved.start, {})
+                self._started = True
+            self._write_recordings(saved)
+            self._write_state(saved)
+        except OSError as problem:
+            raise ResultError(f"the checkpoint cannot be written to {self.folder}", got=str(problem)) from problem
+
+    def _write_state(self, saved: Saved) -> None:
         meta = {
             "format": FORMAT, "digest": saved.digest, "first": saved.first, "trials": saved.trials, "trial": saved.trial,
             "parts": self._parts,
@@ -95,25 +120,22 @@ class CheckpointFolder:
         write_npz(newest, content, meta, before_rename=lambda: _keep_previous(newest, self.folder / PREVIOUS))
 
     def _write_recordings(self, saved: Saved) -> None:
+        """Those of finished trials that are not on the disk yet, several trials of one monitor in one array."""
         content: dict[str, np.ndarray] = {}
-        new: set[int] = set()
+        new: set[tuple[str, int]] = set()
         for name, by_trial in saved.recordings.items():
             trials = sorted(trial for trial in by_trial if trial < saved.trial and (name, trial) not in self._stored)
             if trials:
                 content[f"trials/{name}"] = np.array(trials)
                 content[f"lengths/{name}"] = np.array([len(by_trial[trial]) for trial in trials])
                 content[f"values/{name}"] = np.concatenate([by_trial[trial] for trial in trials])
-                new.update(trials)
-                self._stored |= {(name, trial) for trial in trials}
+                new |= {(name, trial) for trial in trials}
         if not new:
             return
-        part = f"recordings-{min(new):08d}-{max(new) + 1:08d}.npz"
-        try:
-            write_npz(self.folder / part, content, {})
-        except BaseException:
-            self._stored -= {(name, trial) for name in saved.recordings for trial in new}
-            raise
+        part = f"recordings-{min(trial for _, trial in new):08d}-{max(trial for _, trial in new) + 1:08d}.npz"
+        write_npz(self.folder / part, content, {})
         self._parts = [*(p for p in self._parts if p != part), part]
+        self._stored |= new
 
     def read(self, digest: str) -> Saved | None:
         """The newest whole state of the program with this digest, None where there is none yet; ResultError otherwise."""

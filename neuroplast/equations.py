@@ -1,6 +1,6 @@
 """Equations of an EquationNeuron, in Brian2's notation, read without Brian2.
 
-    dv/dt = (I - v)/tau : volt        differential equation
+    dv/dt = (I - v)/tau : volt        differential equation; with the flag (unless refractory) it stands still while refractory
     I = g*(E - v) : volt              subexpression
     tau : second                      parameter
 Units may be written in the expressions (``-50*mV``) and become numbers in SI.
@@ -18,29 +18,37 @@ import pint
 
 from neuroplast import units
 from neuroplast.errors import DescriptionError, Source, UnitsError, did_you_mean
-from neuroplast.expressions import CONSTANTS, Expression, expression
+from neuroplast.expressions import CONSTANTS, FUNCTIONS, Expression, expression, is_truth
 from neuroplast.node import Normal, Uniform
 
-_LINE = re.compile(r"^\s*(?:d(?P<diff>\w+)\s*/\s*dt\s*=|(?P<sub>\w+)\s*=|(?P<par>\w+)(?=\s*:))\s*(?P<expr>[^:]*?)\s*:\s*(?P<unit>[^()]+?)\s*(?:\(.*\))?\s*$")
+_LINE = re.compile(
+    r"^\s*(?:d(?P<diff>\w+)\s*/\s*dt\s*=|(?P<sub>\w+)\s*=|(?P<par>\w+)(?=\s*:))\s*(?P<expr>[^:]*?)\s*:\s*(?P<unit>[^()]+?)\s*"
+    r"(?:\((?P<flags>.*)\))?\s*$"
+)
 UNIT_NAMES = {
     "mV": 1e-3, "uV": 1e-6, "volt": 1.0, "second": 1.0, "ms": 1e-3, "us": 1e-6, "amp": 1.0, "ampere": 1.0, "nA": 1e-9, "pA": 1e-12,
     "siemens": 1.0, "nS": 1e-9, "uS": 1e-6, "ohm": 1.0, "Mohm": 1e6, "farad": 1.0, "nF": 1e-9, "pF": 1e-12, "Hz": 1.0, "hertz": 1.0,
     "kHz": 1e3, "metre": 1.0, "meter": 1.0, "um": 1e-6, "mm": 1e-3,
 }
 _PINT = {"amp": "ampere", "Mohm": "megaohm", "meter": "metre", "1": "dimensionless"}
+_FLAGS = {("unless refractory", "differential"), ("constant", "parameter")}
 RESERVED = {"noise", "dt", "t", "spikes", "i", "xi"}
 EXTERNAL = {"noise", "dt"}
 
 
 @dataclass(frozen=True)
 class Equations:
-    """differential, subexpressions: name -> right-hand side in SI numbers.  parameters: name -> SI value.  units: name -> pint."""
+    """differential, subexpressions: name -> right-hand side in SI numbers.  parameters, initial: name -> SI value, Uniform or
+    Normal.  units: name -> pint.  held: the variables that stand still while the neuron is refractory.  noisy: name, unit and text, as
+    written, of the right-hand sides that read the noise."""
 
     differential: dict[str, Expression]
     subexpressions: dict[str, Expression]
     parameters: dict[str, Any]
     initial: dict[str, Any]
     units: dict[str, pint.Unit]
+    held: frozenset[str] = frozenset()
+    noisy: tuple[tuple[str, Any, Expression], ...] = ()
 
     @property
     def names(self) -> set[str]:
@@ -52,6 +60,9 @@ class Equations:
             return text
         raw: dict[str, tuple[str, str]] = {}
         unit: dict[str, pint.Unit] = {}
+        held: set[str] = set()
+        if not isinstance(text, str):
+            raise DescriptionError("the equations must be text", where=where, got=repr(text))
         for line in filter(None, (part.split("#")[0].strip() for part in re.split(r"[\n;]", text))):
             match = _LINE.match(line)
             if match is None:
@@ -63,18 +74,30 @@ class Equations:
             name = match["diff"] or match["sub"] or match["par"]
             if name in raw:
                 raise DescriptionError(f"the equations define '{name}' twice", where=where)
-            if name in RESERVED or name in UNIT_NAMES or name in CONSTANTS:
+            if name in RESERVED or name in UNIT_NAMES or name in CONSTANTS or name in FUNCTIONS or name.startswith("_"):
                 raise DescriptionError(f"the equations define '{name}', which is reserved", where=where, do="rename it")
             raw[name] = (kind, match["expr"])
             unit[name] = _unit(match["unit"].strip(), name, where)
+            for flag in filter(None, ((f or "").strip() for f in (match["flags"] or "").split(","))):
+                if (flag, kind) not in _FLAGS:
+                    raise DescriptionError(
+                        f"the flag '({flag})' of '{name}' is not known", where=where,
+                        allowed="(unless refractory) on a differential equation, (constant) on a parameter",
+                    )
+                held |= {name} if kind == "differential" else set()
         if not any(kind == "differential" for kind, _ in raw.values()):
             raise DescriptionError("the equations have no differential equation", where=where, got=text.strip() or "''")
         known = set(raw) | EXTERNAL | set(UNIT_NAMES)
-        right = {}
+        right: dict[str, Expression] = {}
+        noisy: list[tuple[str, Any, Expression]] = []
         for name, (kind, body) in raw.items():
             if kind != "parameter":
                 parsed = expression(body, where, known)
-                _check_dimension(name, kind, parsed, unit, where)
+                wanted = unit[name] / units.registry.second if kind == "differential" else unit[name]
+                if "noise" in parsed.names:
+                    noisy.append((name, wanted, parsed))
+                else:
+                    _check_dimension(name, wanted, parsed, unit, where)
                 right[name] = parsed.substitute({u: repr(UNIT_NAMES[u]) for u in parsed.names & set(UNIT_NAMES)})
         for name in (*parameters, *initial):
             if name not in raw:
@@ -84,23 +107,36 @@ class Equations:
             if kind == "parameter":
                 values[name] = _number(parameters[name], unit[name], name, where) if name in parameters else 0.0
             elif name in parameters:
-                raise DescriptionError(f"'{name}' is a {kind}, not a parameter", where=where, do="give its start in initial=")
+                raise DescriptionError(
+                    f"'{name}' is a {kind}{' equation' if kind == 'differential' else ''}, not a parameter", where=where,
+                    do="give its start in initial=" if kind == "differential" else None,
+                )
         starts = {
             name: _number(value, unit[name], name, where) for name, value in initial.items()
         }
-        pick = lambda wanted: {n: right[n] for n, (k, _) in raw.items() if k == wanted}  # noqa: E731
-        return cls(pick("differential"), _ordered(pick("subexpression"), where), values, starts, unit)
+        pick = lambda wanted: {n: right[n] for n, (k, _) in raw.items() if k == wanted}
+        return cls(pick("differential"), _ordered(pick("subexpression"), where), values, starts, unit, frozenset(held), tuple(noisy))
+
+    def check_noise(self, unit: pint.Unit, where: Source | None) -> None:
+        """UnitsError if a noise measured in ``unit`` does not fit into the equations."""
+        for name, wanted, parsed in self.noisy:
+            _check_dimension(name, wanted, parsed, {**self.units, "noise": unit}, where)
 
     def check_statements(self, threshold: str | None, reset: str, where: Source | None) -> None:
         if threshold is not None:
-            self.si_expression(threshold, where)
+            condition = self.si_expression(threshold, where)
+            if not is_truth(condition.tree):
+                raise DescriptionError(f"the threshold '{threshold}' is no condition", where=where, allowed="such as 'v > -50*mV'")
         for target, _ in self.reset_statements(reset, where):
             if target not in self.differential and target not in self.parameters:
-                raise DescriptionError(f"reset sets '{target}'", where=where, do=did_you_mean(target, self.differential))
+                raise DescriptionError(
+                    f"reset sets '{target}'", where=where, do=did_you_mean(target, {*self.differential, *self.parameters})
+                )
 
-    def si_expression(self, text: str, where: Source | None) -> Expression:
-        """A condition or right-hand side over the equations' names, with units as SI numbers."""
+    def si_expression(self, text: str, where: Source | None, unit: pint.Unit | None = None, what: str = "threshold") -> Expression:
+        """A condition (or, with ``unit``, a right-hand side) over the equations' names, with units as SI numbers."""
         parsed = expression(text, where, self.names | EXTERNAL | set(UNIT_NAMES))
+        _check_dimension(what, unit, parsed, self.units, where)
         return parsed.substitute({u: repr(UNIT_NAMES[u]) for u in parsed.names & set(UNIT_NAMES)})
 
     def reset_statements(self, reset: str, where: Source | None) -> list[tuple[str, Expression]]:
@@ -110,7 +146,8 @@ class Equations:
             if match is None:
                 raise DescriptionError(f"the reset '{part}' cannot be read", where=where, allowed="'v = expression', 'u += expression'")
             name, operator, body = match.groups()
-            statements.append((name, self.si_expression(f"{name} {operator} ({body})" if operator else body, where)))
+            unit = self.units.get(name)
+            statements.append((name, self.si_expression(f"{name} {operator} ({body})" if operator else body, where, unit, name)))
         return statements
 
 
@@ -134,22 +171,32 @@ def _number(value: Any, unit: pint.Unit, name: str, where: Source | None) -> Any
     return array
 
 
-def _check_dimension(name: str, kind: str, parsed: Expression, unit: Mapping[str, pint.Unit], where: Source | None) -> None:
-    """Evaluate the right-hand side once with units of 1: pint finds what does not fit."""
-    registry = units.registry
-    values: dict[str, Any] = {u: registry.Quantity(1.0, _PINT.get(u, u)) for u in UNIT_NAMES}
-    values |= {n: registry.Quantity(1.0, u) for n, u in unit.items()} | {"dt": registry.Quantity(1.0, "second")}
-    wanted = unit[name] / registry.second if kind == "differential" else unit[name]
-    if "noise" in parsed.names:  # the noise takes whatever unit makes its term fit
+def _check_dimension(
+    name: str, wanted: Any, parsed: Expression, unit: Mapping[str, pint.Unit], where: Source | None
+) -> None:
+    """Evaluate once with numbers of the right units: pint finds what does not fit. wanted: the unit of the value, None for any."""
+    if "noise" in parsed.names and "noise" not in unit:
         return
+    registry = units.registry
+    # arrays of different numbers: a - b and 1/(a - b) are not to be zero and infinite by chance
+    values: dict[str, Any] = {u: registry.Quantity(np.array(1.0), _PINT.get(u, u)) for u in UNIT_NAMES}
+    values |= {n: registry.Quantity(np.array(0.5 + 0.17 * k), u) for k, (n, u) in enumerate(unit.items())}
+    plain = lambda x: registry.Quantity(x).to("dimensionless").magnitude
+    values |= {  # these functions do not know pint, or would take any unit
+        "dt": registry.Quantity(np.array(1e-4), "second"), "sigmoid": lambda x: 1 / (1 + np.exp(-plain(x))),
+        "int": lambda x: np.trunc(plain(x)), "floor": lambda x: np.floor(plain(x)),
+    }
     try:
-        got = parsed.numpy(values)
-    except pint.DimensionalityError as error:
-        raise UnitsError(f"the units in '{name} = {parsed}' do not fit: {error}", where=where) from None
+        with np.errstate(all="ignore"):
+            got = parsed.numpy(values)
     except Exception as error:
+        if isinstance(error, pint.DimensionalityError) or "Cannot compare" in str(error):
+            raise UnitsError(f"the units in '{name} = {parsed}' do not fit: {error}", where=where) from None
         raise DescriptionError(f"'{name} = {parsed}' cannot be evaluated: {error}", where=where) from None
-    if not registry.Quantity(1.0, wanted).is_compatible_with(got if units.is_quantity(got) else registry.Quantity(got, "")):
-        found = f"{got.units:~}" if units.is_quantity(got) else "no unit"
+    if wanted is None:
+        return
+    if not registry.Quantity(1.0, wanted).is_compatible_with(got if units.is_quantity(got) else registry.Quantity(1.0, "")):
+        found = f"{got.units:~}" if units.is_quantity(got) and not got.dimensionless else "no unit"
         raise UnitsError(
             f"the right-hand side of '{name}' has the wrong unit", where=where, got=f"'{parsed}' in {found}", allowed=f"{wanted:~}"
         )

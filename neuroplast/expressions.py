@@ -8,6 +8,8 @@ all targets compute the same thing.
 from __future__ import annotations
 
 import ast
+import operator
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -39,9 +41,13 @@ FUNCTIONS: dict[str, tuple[int, Callable[..., Any], str, str]] = {
 }
 """Every function of the language. ``where(condition, a, b)`` needs finite a and b."""
 
-_BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.Mod: "%"}
+_BINARY: dict[type[ast.operator], tuple[str, Callable[[float, float], Any]]] = {
+    ast.Add: ("+", operator.add), ast.Sub: ("-", operator.sub), ast.Mult: ("*", operator.mul), ast.Div: ("/", operator.truediv),
+    ast.Pow: ("**", operator.pow), ast.Mod: ("%", operator.mod),
+}
 _COMPARE = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
 CONSTANTS = {"pi": np.pi, "inf": np.inf}
+_LARGEST = sys.float_info.max
 
 
 @dataclass(frozen=True)
@@ -79,11 +85,13 @@ def expression(text: str | Expression, where: Source | None = None, known: set[s
     """Parse and check ``text``; DescriptionError for bad syntax, unknown functions or (if ``known`` is given) unknown names."""
     if isinstance(text, Expression):
         text = text.text
+    if not isinstance(text, str):
+        raise DescriptionError("an expression must be text", where=where, got=repr(text), allowed="such as 'tanh(x)'")
     try:
         tree = _parse(text)
-    except SyntaxError as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise DescriptionError(
-            f"the expression '{text}' cannot be read: {error.msg}", where=where,
+            f"the expression '{text}' cannot be read: {getattr(error, 'msg', error)}", where=where,
             allowed=f"arithmetic over names, comparisons and {', '.join(FUNCTIONS)}",
         ) from None
     names = frozenset(
@@ -100,39 +108,84 @@ def expression(text: str | Expression, where: Source | None = None, known: set[s
 @lru_cache(maxsize=4096)
 def _parse(text: str) -> ast.expr:
     tree = ast.parse(text.strip(), mode="eval").body
+    called: set[ast.expr] = set()  # ast.walk comes to a call before it comes to its function's name
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
-            if not isinstance(node.func, ast.Name) or node.func.id not in FUNCTIONS or node.keywords:
+            if node.keywords:
+                raise SyntaxError("functions take their arguments in order, without names")
+            if not isinstance(node.func, ast.Name) or node.func.id not in FUNCTIONS:
                 name = getattr(node.func, "id", ast.unparse(node.func))
                 raise SyntaxError(f"unknown function '{name}'. {did_you_mean(name, FUNCTIONS)}")
             if len(node.args) != FUNCTIONS[node.func.id][0]:
                 raise SyntaxError(f"{node.func.id} takes {FUNCTIONS[node.func.id][0]} arguments")
+            called.add(node.func)
+        elif isinstance(node, ast.Name):
+            if node.id in FUNCTIONS and node not in called:
+                raise SyntaxError(f"{node.id} is a function: write {node.id}(...)")
         elif isinstance(node, ast.Constant):
-            if not isinstance(node.value, (int, float)):
-                raise SyntaxError(f"{node.value!r} is not a number")
+            if isinstance(node.value, bool) or not isinstance(node.value, (int, float)) or abs(node.value) > _LARGEST:
+                raise SyntaxError(f"{str(node.value)[:40]} is not a number")
         elif isinstance(node, ast.Compare):
             if len(node.ops) != 1 or type(node.ops[0]) not in _COMPARE:
                 raise SyntaxError("one comparison at a time: write 'a < b and b < c'")
         elif isinstance(node, ast.BinOp):
             if type(node.op) not in _BINARY:
                 raise SyntaxError(f"operator in '{ast.unparse(node)}' is not known")
+            _constant(node)
         elif isinstance(node, ast.UnaryOp):
             if not isinstance(node.op, (ast.USub, ast.UAdd, ast.Not)):
                 raise SyntaxError(f"operator in '{ast.unparse(node)}' is not known")
-        elif not isinstance(node, (ast.Name, ast.BoolOp, ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context)):
+        elif not isinstance(node, (ast.BoolOp, ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context)):
             raise SyntaxError(f"'{ast.unparse(node)}' is not part of the language")
     return tree
+
+
+def _number(node: ast.Constant) -> float:
+    assert isinstance(node.value, (int, float))
+    return float(node.value)
+
+
+def _constant(node: ast.expr) -> float | None:
+    """The value of arithmetic of numbers alone, None for anything else; SyntaxError where it has none, as in 1/0 or 9**9**9."""
+    if isinstance(node, ast.Constant):
+        return _number(node)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
+        value = _constant(node.operand)
+        return -value if value is not None and isinstance(node.op, ast.USub) else value
+    if not isinstance(node, ast.BinOp) or type(node.op) not in _BINARY:
+        return None
+    left, right = _constant(node.left), _constant(node.right)
+    if left is None or right is None:
+        return None
+    try:
+        value = _BINARY[type(node.op)][1](left, right)
+    except ArithmeticError:
+        value = float("nan")
+    if isinstance(value, complex) or not np.isfinite(value):
+        raise SyntaxError(f"'{ast.unparse(node)}' has no value")
+    return value
+
+
+def is_truth(node: ast.expr) -> bool:
+    """Whether an expression is true or false by its form. Numbers may stand for truth (0 is false), and truth for numbers."""
+    return isinstance(node, (ast.Compare, ast.BoolOp)) or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not))
 
 
 def _render(node: ast.expr, name: Callable[[str], str], dialect: int) -> str:
     """dialect: 0 the language itself, 2 C++, 3 Brian2 (the pattern's place in FUNCTIONS)."""
 
     def r(child: ast.expr) -> str:
-        return _render(child, name, dialect)
+        """As a number."""
+        text = _render(child, name, dialect)
+        return f"{('', '', '(double)', 'int')[dialect]}({text})" if dialect and is_truth(child) else text
+
+    def truth(child: ast.expr) -> str:
+        text = _render(child, name, dialect)
+        return f"({text} != 0)" if dialect and not is_truth(child) else text
 
     if isinstance(node, ast.Constant):
         if dialect == 2:
-            return repr(float(node.value))
+            return repr(_number(node))
         return repr(node.value)
     if isinstance(node, ast.Name):
         if node.id in CONSTANTS:
@@ -142,18 +195,18 @@ def _render(node: ast.expr, name: Callable[[str], str], dialect: int) -> str:
         return name(node.id)
     if isinstance(node, ast.Call):
         assert isinstance(node.func, ast.Name)
-        arguments = [r(a) for a in node.args]
+        arguments = [truth(a) if node.func.id == "where" and k == 0 else r(a) for k, a in enumerate(node.args)]
         if dialect == 0:
             return f"{node.func.id}({', '.join(arguments)})"
         return FUNCTIONS[node.func.id][dialect].format(*(f"({a})" for a in arguments))  # type: ignore[union-attr]
     if isinstance(node, ast.UnaryOp):
         if isinstance(node.op, ast.Not):
-            return f"(!({r(node.operand)}))" if dialect == 2 else f"(not ({r(node.operand)}))"
+            return f"(!({truth(node.operand)}))" if dialect == 2 else f"(not ({truth(node.operand)}))"
         return f"({'-' if isinstance(node.op, ast.USub) else ''}{r(node.operand)})"
     if isinstance(node, ast.BoolOp):
         both = isinstance(node.op, ast.And)
         word = ("&&" if both else "||") if dialect == 2 else ("and" if both else "or")
-        return "(" + f" {word} ".join(r(v) for v in node.values) + ")"
+        return "(" + f" {word} ".join(truth(v) for v in node.values) + ")"
     if isinstance(node, ast.Compare):
         return f"({r(node.left)} {_COMPARE[type(node.ops[0])]} {r(node.comparators[0])})"
     if isinstance(node, ast.BinOp):
@@ -164,8 +217,11 @@ def _render(node: ast.expr, name: Callable[[str], str], dialect: int) -> str:
                 return "(" + "*".join([f"({left})"] * power) + ")"
             return f"std::pow({left},{right})"
         if isinstance(node.op, ast.Mod) and dialect == 2:
-            return f"(({left})-({right})*std::floor(({left})/({right})))"
-        return f"({left} {_BINARY[type(node.op)]} {right})"
+            return (
+                "([](double a, double b) { const double r = std::fmod(a, b); "
+                f"return r != 0 && (r < 0) != (b < 0) ? r + b : r; }}({left}, {right}))"
+            )
+        return f"({left} {_BINARY[type(node.op)][0]} {right})"
     raise AssertionError(ast.dump(node))
 
 
@@ -174,7 +230,26 @@ def _compiled(text: str) -> Callable[[Mapping[str, Any]], Any]:
     """A checked tree holds arithmetic only, so compiling it cannot run anybody's code."""
     tree = _parse(text)
 
+    def number(node: ast.expr) -> ast.expr:
+        """Truth as 0.0 and 1.0: NumPy would add two truths to one."""
+        return ast.Call(ast.Name("_number", ast.Load()), [node], []) if is_truth(node) else node
+
     class _Numpy(ast.NodeTransformer):
+        def visit(self, node: ast.AST) -> ast.AST:
+            if isinstance(node, ast.BinOp):
+                node.left, node.right = number(node.left), number(node.right)
+            elif isinstance(node, ast.Compare):
+                node.left, node.comparators = number(node.left), [number(c) for c in node.comparators]
+            elif isinstance(node, ast.UnaryOp) and not isinstance(node.op, ast.Not):
+                node.operand = number(node.operand)
+            elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in FUNCTIONS:
+                first = 1 if node.func.id == "where" else 0  # type: ignore[attr-defined]
+                node.args = [*node.args[:first], *(number(a) for a in node.args[first:])]
+            return super().visit(node)
+
+        def visit_Constant(self, node: ast.Constant) -> ast.AST:
+            return ast.Constant(_number(node))
+
         def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
             self.generic_visit(node)
             function = "_and" if isinstance(node.op, ast.And) else "_or"
@@ -191,11 +266,12 @@ def _compiled(text: str) -> Callable[[Mapping[str, Any]], Any]:
 
     import copy
 
-    body = ast.fix_missing_locations(ast.Expression(_Numpy().visit(copy.deepcopy(tree))))
+    body = ast.fix_missing_locations(ast.Expression(_Numpy().visit(copy.deepcopy(tree))))  # type: ignore[arg-type]
     code = compile(body, f"<expression {text}>", "eval")
     functions: dict[str, Any] = {name: entry[1] for name, entry in FUNCTIONS.items()}
     functions |= CONSTANTS | {
-        "_and": np.logical_and, "_or": np.logical_or, "_not": np.logical_not, "__builtins__": {}
+        "_and": np.logical_and, "_or": np.logical_or, "_not": np.logical_not, "_number": lambda x: np.asarray(x, float),
+        "__builtins__": {},
     }
     return lambda values: eval(code, functions, values)
 
@@ -209,18 +285,18 @@ class Term:
 
 
 def sum_of_products(text: Expression, where: Source | None = None) -> tuple[Term, ...]:
-    """An eligibility drive as its terms: ``"pre*(x - 2*y)"`` -> ``pre*x - 2*pre*y``; DescriptionError if it has no such form."""
+    """An eligibility drive as its terms: ``"pre*(x - 2*y)"`` -> ``pre*x - 2*pre*y``; DescriptionError where it has none."""
 
     def bad(node: ast.expr) -> DescriptionError:
         return DescriptionError(
             f"the drive '{text}' is not a sum of products: '{ast.unparse(node)}'", where=where,
             allowed="named factors joined by + - * and whole positive powers, times numbers",
-            do="put other functions of a signal into a factor of its own (Map(signal, 'tanh(x)'))",
+            do="put other functions of a signal into a factor of its own (Transformed(signal, 'tanh(x)'))",
         )
 
     def go(node: ast.expr) -> list[tuple[float, dict[str, int]]]:
         if isinstance(node, ast.Constant):
-            return [(float(node.value), {})]
+            return [(_number(node), {})]
         if isinstance(node, ast.Name):
             return [(1.0, {node.id: 1})]
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
@@ -233,8 +309,9 @@ def sum_of_products(text: Expression, where: Source | None = None) -> tuple[Term
                 return go(node.left) + [(-c, p) for c, p in go(node.right)]
             if isinstance(node.op, ast.Mult):
                 return [_times(a, b) for a, b in product(go(node.left), go(node.right))]
-            if isinstance(node.op, ast.Div) and isinstance(node.right, ast.Constant):
-                return [(c / float(node.right.value), p) for c, p in go(node.left)]
+            divisor = _constant(node.right)
+            if isinstance(node.op, ast.Div) and divisor:
+                return [(c / divisor, p) for c, p in go(node.left)]
             if isinstance(node.op, ast.Pow) and isinstance(node.right, ast.Constant):
                 power = node.right.value
                 if isinstance(power, int) and 1 <= power <= 8:

@@ -18,8 +18,8 @@ class RunningMean(Node):
     """M = R - Rbar, then Rbar moves towards R: with ``tau`` in every step (1 - exp(-dt/tau) of the way), with ``trials`` once a
     trial, by 1/trials of the way, over the reward at the trial's end."""
 
-    tau: Any = quantity("time", default=None, positive=True)
-    trials: Any = quantity("1", default=None, low=1.0)
+    tau: Any = quantity("time", default=None, positive=True, scalar=True)
+    trials: Any = quantity("1", default=None, low=1.0, scalar=True)
 
     def check(self) -> None:
         if (self.tau is None) == (self.trials is None):
@@ -30,7 +30,7 @@ class RunningMean(Node):
 class PerTrialType(Node):
     """A running mean over trials of its own for each trial type that the task names (Miconi 2017, 10.7554/eLife.20899)."""
 
-    trials: float = quantity("1", low=1.0)
+    trials: float = quantity("1", low=1.0, scalar=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +57,10 @@ class Critic(Node):
     """
 
     features: Population
-    rate: float = quantity("1", positive=True)
-    tau: Number = quantity("time", positive=True)
-    discount: float = quantity("1", default=1.0, low=0.0, high=1.0)
-    trace: float = quantity("1", default=0.0, low=0.0, high=1.0)
+    rate: float = quantity("1", positive=True, scalar=True)
+    tau: Number = quantity("time", positive=True, scalar=True)
+    discount: float = quantity("1", default=1.0, low=0.0, high=1.0, scalar=True)
+    trace: float = quantity("1", default=0.0, low=0.0, high=1.0, scalar=True)
 
 
 Baseline = Union[RunningMean, PerTrialType, PairedPass, Critic]
@@ -76,10 +76,10 @@ class Dopamine(Node):
     """
 
     population: Population
-    tonic: Number = quantity("rate", positive=True)
-    tau: Number = quantity("time", positive=True)
+    tonic: Number = quantity("rate", positive=True, scalar=True)
+    tau: Number = quantity("time", positive=True, scalar=True)
     gain: Any = 1.0
-    slope: Any = quantity("rate", default=None)
+    slope: Any = quantity("rate", default=None, scalar=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +92,21 @@ class Modulator(Node):
 
     name: str
     baseline: Baseline | None = None
-    delay: Number = quantity("time", default=0.0, zero_free=True, nonnegative=True)
-    tau: Number = quantity("time", default=0.0, zero_free=True, nonnegative=True)
+    delay: Number = quantity("time", default=0.0, zero_free=True, nonnegative=True, scalar=True)
+    tau: Number = quantity("time", default=0.0, zero_free=True, nonnegative=True, scalar=True)
     dopamine: Dopamine | None = None
-    gain: float = quantity("1", default=1.0)
+    gain: float = quantity("1", default=1.0, scalar=True)
+
+    def check(self) -> None:
+        if not isinstance(self.name, str) or not self.name.isidentifier() or self.name.startswith("_"):
+            raise DescriptionError(
+                "the name of a Modulator cannot be used", where=self.where, got=repr(self.name),
+                allowed="letters, digits and underscores, starting with a letter",
+            )
+        if self.baseline is not None and not isinstance(self.baseline, (RunningMean, PerTrialType, PairedPass, Critic)):
+            raise DescriptionError(
+                f"modulator '{self.name}': baseline is no baseline", where=self.where, got=repr(self.baseline),
+                allowed="None, RunningMean, PerTrialType, PairedPass or Critic",
+            )
+        if self.dopamine is not None and not isinstance(self.dopamine, Dopamine):
+            raise DescriptionError(f"modulator '{self.name}': dopamine must be a Dopamine", where=self.where, got=repr(self.dopamine))

@@ -28,8 +28,16 @@ class Uniform:
     low: Any
     high: Any
 
-    def draw(self, shape: tuple[int, ...], rng: np.random.Generator, dimension: str, what: str, where: Source | None):
-        return rng.uniform(si(self.low, dimension, what, where), si(self.high, dimension, what, where), shape)
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator, dimension: str, what: str, where: Source | None) -> np.ndarray:
+        return self.sample(si(self.low, dimension, what, where), si(self.high, dimension, what, where), shape, rng, what, where)
+
+    def sample(
+        self, low: np.ndarray, high: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator, what: str, where: Source | None
+    ) -> np.ndarray:
+        """Draw between ends that are in SI already."""
+        if not (np.all(np.isfinite(low)) and np.all(np.isfinite(high)) and np.all(low <= high)):
+            raise DescriptionError(f"{what}: Uniform needs finite ends", where=where, got=f"{self.low}, {self.high}", allowed="low <= high")
+        return rng.uniform(low, high, shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +47,16 @@ class Normal:
     mean: Any
     std: Any
 
-    def draw(self, shape: tuple[int, ...], rng: np.random.Generator, dimension: str, what: str, where: Source | None):
-        return rng.normal(si(self.mean, dimension, what, where), si(self.std, dimension, what, where), shape)
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator, dimension: str, what: str, where: Source | None) -> np.ndarray:
+        return self.sample(si(self.mean, dimension, what, where), si(self.std, dimension, what, where), shape, rng, what, where)
+
+    def sample(
+        self, mean: np.ndarray, std: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator, what: str, where: Source | None
+    ) -> np.ndarray:
+        """Draw with a mean and a standard deviation that are in SI already."""
+        if not (np.all(np.isfinite(mean)) and np.all(np.isfinite(std)) and np.all(std >= 0)):
+            raise DescriptionError(f"{what}: Normal needs finite numbers", where=where, got=f"{self.mean}, {self.std}", allowed="std >= 0")
+        return rng.normal(mean, std, shape)
 
 
 Drawn = Union[Uniform, Normal]
@@ -56,15 +72,16 @@ def quantity(
     high: float | None = None,
     drawn: bool = False,
     zero_free: bool = False,
+    scalar: bool = False,
 ) -> Any:
     """A dataclass field that holds a number of one dimension ("1" for none).
 
     positive, nonnegative, low, high (SI): allowed range.  drawn: a :class:`Uniform` or :class:`Normal` may stand for an array.
-    zero_free: a plain 0 needs no unit.
+    zero_free: a plain 0 needs no unit.  scalar: one number only, no array.
     """
     metadata = {
         "dimension": dimension, "positive": positive, "nonnegative": nonnegative, "low": low, "high": high, "drawn": drawn,
-        "zero_free": zero_free,
+        "zero_free": zero_free, "scalar": scalar,
     }
     return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)
 
@@ -108,6 +125,8 @@ class Node:
             return value
         plain_zero = rule["zero_free"] and not is_quantity(value) and np.ndim(value) == 0 and value == 0
         number = np.asarray(0.0) if plain_zero else si(value, rule["dimension"], what, self.where)
+        if rule["scalar"] and number.ndim:
+            raise DescriptionError(f"{what} is one number", where=self.where, got=f"an array of shape {number.shape}")
         if not np.all(np.isfinite(number)):
             bad = int(np.argmax(~np.isfinite(np.ravel(number))))
             raise DescriptionError(
@@ -126,6 +145,14 @@ class Node:
         return float(number) if number.ndim == 0 else number
 
 
+def numbers(value: Any, what: str, where: Source | None) -> np.ndarray:
+    """A plain array of floats; DescriptionError where it is none."""
+    try:
+        return np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise DescriptionError(f"{what} must be an array of numbers", where=where, got=repr(value)[:200]) from None
+
+
 def expand(value: Any, shape: tuple[int, ...], what: str, where: Source | None) -> np.ndarray:
     """A scalar or an array as a fresh array of ``shape``; DescriptionError where it does not fit."""
     array = np.asarray(value, dtype=float)
@@ -137,4 +164,4 @@ def expand(value: Any, shape: tuple[int, ...], what: str, where: Source | None) 
         ) from None
 
 
-__all__ = ["Drawn", "Node", "Normal", "Number", "Quantity", "Uniform", "expand", "quantity"]
+__all__ = ["Drawn", "Node", "Normal", "Number", "Quantity", "Uniform", "expand", "numbers", "quantity"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from neuroplast.errors import DescriptionError
-from neuroplast.node import Node, Number, quantity
+from neuroplast.node import Node, Number, numbers, quantity
 from neuroplast.units import dimension_of
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def _check_amplitude(noise: Node, name: str) -> None:
     value = getattr(noise, name)
     if dimension_of(value) is None:
         raise DescriptionError(f"{type(noise).__name__}.{name} has an unknown unit", where=noise.where, got=value)
-    number = np.asarray(getattr(value, "magnitude", value), dtype=float)
+    number = numbers(getattr(value, "magnitude", value), f"{type(noise).__name__}.{name}", noise.where)
     if not np.all(np.isfinite(number)) or np.any(number < 0):
         raise DescriptionError(
             f"{type(noise).__name__}.{name} is out of range", where=noise.where, got=value, allowed="finite, zero or greater"
@@ -111,6 +111,10 @@ class SynapticNoise(Noise):
     def check(self) -> None:
         if self.source is None or self.synapse is None:
             raise DescriptionError("SynapticNoise needs a source population and a synapse", where=self.where)
+        if not getattr(self.source, "spiking", False):
+            raise DescriptionError(
+                "SynapticNoise.source must be a spiking population", where=self.where, got=repr(getattr(self.source, "name", self.source))
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +126,7 @@ class Frozen(Noise):
     amplitude_fields: ClassVar[tuple[str, ...]] = ("array",)
 
     def check(self) -> None:
-        number = np.asarray(getattr(self.array, "magnitude", self.array), dtype=float)
+        number = numbers(getattr(self.array, "magnitude", self.array), "Frozen.array", self.where)
         if number.ndim not in (2, 3) or not np.all(np.isfinite(number)):
             raise DescriptionError(
                 "Frozen.array must be finite, of shape (steps, size) or (trials, steps, size)", where=self.where,

@@ -15,6 +15,7 @@ from neuroplast.errors import DescriptionError, did_you_mean
 from neuroplast.expressions import expression, sum_of_products
 from neuroplast.modulation import Modulator
 from neuroplast.node import Node, Number, quantity
+from neuroplast.units import dimension_of, si
 
 SIDES = ("pre", "post", "synapse")
 UPDATES = ("continuous", "deferred", "episodic")
@@ -47,8 +48,8 @@ class LowPass(Node):
     """
 
     signal: Signal
-    tau: Number = quantity("time", positive=True)
-    floor: float = quantity("1", default=0.0, nonnegative=True)
+    tau: Number = quantity("time", positive=True, scalar=True)
+    floor: float = quantity("1", default=0.0, nonnegative=True, scalar=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,7 @@ class Deviation(Node):
     """A signal minus its running mean: x(t) - m(t-), then m <- m + (1 - exp(-dt/tau)) (x - m): the mean without this step."""
 
     signal: Signal
-    tau: Number = quantity("time", positive=True)
+    tau: Number = quantity("time", positive=True, scalar=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,12 +87,12 @@ class Eligibility(Node):
     """
 
     drive: str
-    tau: Any = quantity("time", default=None, nonnegative=True, zero_free=True)
+    tau: Any = quantity("time", default=None, nonnegative=True, zero_free=True, scalar=True)
     order: int = 0
 
     def check(self) -> None:
-        if self.order < 0 or int(self.order) != self.order:
-            raise DescriptionError("Eligibility.order must be a whole number from 0", where=self.where, got=self.order)
+        if isinstance(self.order, bool) or not isinstance(self.order, (int, np.integer)) or not 0 <= self.order <= 20:
+            raise DescriptionError("Eligibility.order must be a whole number from 0 to 20", where=self.where, got=repr(self.order))
         if self.order and not self.si.tau:
             raise DescriptionError("Eligibility.order needs a tau above 0", where=self.where, got=f"tau {self.tau}")
 
@@ -112,15 +113,20 @@ class ThreeFactorRule(Node):
     factors: dict[str, Factor]
     eligibility: Eligibility
     modulator: Modulator
-    rate: float = quantity("1", default=1.0)
+    rate: float = quantity("1", default=1.0, scalar=True)
     bounds: tuple[Any, Any] = (None, None)
     update: str = "continuous"
     bounded: str = "step"
     target: str = "weight"
-    max_change: Any = quantity("1", default=None, positive=True)
+    max_change: Any = quantity("1", default=None, positive=True, scalar=True)
     label: str = field(default="")
 
     def check(self) -> None:
+        for name, kind in (("factors", dict), ("eligibility", Eligibility), ("modulator", Modulator)):
+            if not isinstance(getattr(self, name), kind):
+                raise DescriptionError(
+                    f"ThreeFactorRule.{name} must be a {kind.__name__}", where=self.where, got=repr(getattr(self, name))
+                )
         for name, factor in self.factors.items():
             if not isinstance(factor, (Signal, LowPass, Deviation, Transformed)):
                 raise DescriptionError(
@@ -136,10 +142,24 @@ class ThreeFactorRule(Node):
                 raise DescriptionError(
                     f"ThreeFactorRule.{field_name} '{value}' is not known", where=self.where, do=did_you_mean(value, allowed)
                 )
-        low, high = self.bounds
-        if low is not None and high is not None and np.any(low >= high):
-            raise DescriptionError("ThreeFactorRule.bounds are not ordered", where=self.where, got=self.bounds)
-        if not isinstance(self.modulator, Modulator):
-            raise DescriptionError("ThreeFactorRule.modulator must be a Modulator", where=self.where, got=self.modulator)
+        self._check_bounds()
         if self.max_change is not None and self.update != "episodic":
             raise DescriptionError("max_change goes with update='episodic'", where=self.where, got=self.update)
+
+    def _check_bounds(self) -> None:
+        if not isinstance(self.bounds, (tuple, list)) or len(self.bounds) != 2:
+            raise DescriptionError(
+                "ThreeFactorRule.bounds are two", where=self.where, got=repr(self.bounds), allowed="(low, high), None for no bound"
+            )
+        low, high = self.bounds
+        for bound in (low, high):
+            if bound is not None and (np.ndim(getattr(bound, "magnitude", bound)) or dimension_of(bound) is None):
+                raise DescriptionError("ThreeFactorRule.bounds are one number each", where=self.where, got=repr(bound))
+        if low is None or high is None:
+            return
+        dimension = dimension_of(low)
+        assert dimension is not None
+        if not si(low, dimension, "the lower bound", self.where) < si(high, dimension, "the upper bound", self.where):
+            raise DescriptionError(
+                "ThreeFactorRule.bounds are not ordered", where=self.where, got=f"{low}, {high}", allowed="low < high"
+            )

@@ -1,6 +1,7 @@
 """Results of a run as one xarray DataTree, and its file: netCDF4 (HDF5), which xarray, MATLAB, Julia, R and h5dump open.
 
-    /                   attributes: network, seed, dt, target, trials, versions, lowering report, parameters
+    /                   attributes: name, seed, dt, target, trials, created, versions and lowering (the report) as JSON; of a
+                        model also model, title, citation, doi, learning_measure, and parameters as JSON
     /learning           (trial): one variable a measure of the task
     /recordings/NAME    value (recorded, time, unit), or (recorded, unit) for what is sampled when a trial ends
     /weights_initial    one variable a plastic projection: (post, pre) where all are connected, else (synapse) with pre and post
@@ -17,7 +18,7 @@ import platform
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ import xarray as xr
 
 from neuroplast.backends.targets import LoweringReport
 from neuroplast.checkpoint import Saved, write_atomically
-from neuroplast.errors import ResultError
+from neuroplast.errors import ResultError, did_you_mean
 from neuroplast.ir.program import DelayLine, Learn, Recording, Remember, StepProgram
 
 RESULT = "result.nc"
@@ -61,8 +62,7 @@ def _root_attributes(
     program: StepProgram, saved: Saved, target: str, report: LoweringReport, attributes: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "title": f"{program.name}: {saved.trial - saved.first} trials on {target}",
-        "network": program.name,
+        "name": program.name,
         "seed": program.seed,
         "dt": program.dt,
         "dt_units": "s",
@@ -73,9 +73,9 @@ def _root_attributes(
         "trials_asked": saved.trials,
         "program": saved.digest,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "lowering_report": json.dumps(report.rows()),
+        "versions": json.dumps(versions()),
+        "lowering": json.dumps(report.rows()),
     }
-    found |= {f"version_{package}": version for package, version in versions().items()}
     return found | dict(attributes or {})
 
 
@@ -161,6 +161,19 @@ def _state(program: StepProgram, arrays: Mapping[str, np.ndarray]) -> xr.Dataset
     return xr.Dataset(variables)
 
 
+def array(tree: xr.DataTree, path: str) -> np.ndarray:
+    """The numbers of a variable: ``array(tree, "learning/error")``; ResultError with the known ones if there is none."""
+    found = tree[path] if path in _paths(tree) else None
+    if not isinstance(found, xr.DataArray):
+        raise ResultError(f"the result holds no '{path}'", do=did_you_mean(path, _paths(tree)))
+    return np.asarray(found.values)
+
+
+def _paths(tree: xr.DataTree) -> set[str]:
+    """Every variable and coordinate by its path from this node."""
+    return {str(PurePosixPath(path, str(name))) for path, node in tree.subtree_with_keys for name in node.variables}
+
+
 def save(tree: xr.DataTree, path: Path | str) -> Path:
     """Write a result to one netCDF4 file, atomically; ResultError where that fails (an older file is then still whole)."""
     path = Path(path)
@@ -191,5 +204,5 @@ def load(path: Path | str) -> xr.DataTree:
         raise ResultError(f"{path} cannot be read as a result", got=f"{type(problem).__name__}: {problem}") from problem
     if "learning" not in loaded.children:
         raise ResultError(f"{path} is not a result of neuroplast", got=f"groups {', '.join(loaded.children) or '(none)'}")
-    loaded.name = loaded.attrs.get("network")
+    loaded.name = loaded.attrs.get("name")
     return loaded

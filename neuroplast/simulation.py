@@ -43,7 +43,7 @@ class Simulation:
         self.network: Network | None = network
         self.target = _target(target)
         self.stopped: Stop | None = None
-        self._duration: Any = None
+        self._timed = False
         self._program: StepProgram | None = None
         self._executable: Executable | None = None
 
@@ -52,7 +52,7 @@ class Simulation:
         """A simulation of a program that is there already: one from ``quantize`` or ``apply``, for instance."""
         simulation = cls.__new__(cls)
         simulation.where, simulation.dt, simulation.network = caller(), program.dt, None
-        simulation.target, simulation.stopped, simulation._duration = _target(target), None, None
+        simulation.target, simulation.stopped, simulation._timed = _target(target), None, False
         simulation._program, simulation._executable = program, None
         return simulation
 
@@ -60,11 +60,14 @@ class Simulation:
     def program(self) -> StepProgram:
         """The network in discrete time."""
         if self._program is None:
-            from neuroplast.ir.discretize import discretize
-
-            assert self.network is not None
-            self._program = discretize(self.network, self.dt * second, self._duration)
+            self._program = self._discretized(None)
         return self._program
+
+    def _discretized(self, duration: Any) -> StepProgram:
+        from neuroplast.ir.discretize import discretize
+
+        assert self.network is not None
+        return discretize(self.network, self.dt * second, duration)
 
     @property
     def executable(self) -> Executable:
@@ -139,9 +142,10 @@ class Simulation:
                 "Simulation.run: the task sets the length of a trial", where=where, got=f"duration={duration:~}",
                 do="run(trials=...), and give the duration to the task",
             )
-        if self._duration is None or abs(self.program.steps - seconds / self.dt) > 1e-6:
+        if not self._timed or abs(self.program.steps - seconds / self.dt) > 1e-6:
+            program = self._discretized(duration)
             self.close()
-            self._duration, self._program = duration, None
+            self._program, self._timed = program, True
 
     def close(self) -> None:
         """Give back what the target holds; the next run starts from the initial state."""

@@ -70,7 +70,7 @@ class OneToOne(Connectivity):
 class FixedProbability(Connectivity):
     """Each pair with probability p, independently."""
 
-    p: float = quantity("1", low=0.0, high=1.0)
+    p: float = quantity("1", low=0.0, high=1.0, scalar=True)
     self_connections: bool = True
 
 
@@ -104,9 +104,9 @@ class Release(Node):
     """
 
     q: Any = quantity("1", default=0.0, drawn=True)
-    facilitation: Number = quantity("1", default=0.0, nonnegative=True)
-    tau_facilitation: Any = quantity("time", default=None, positive=True)
-    tau_recovery: Number = quantity("time", default=0.0, zero_free=True, nonnegative=True)
+    facilitation: Number = quantity("1", default=0.0, nonnegative=True, scalar=True)
+    tau_facilitation: Any = quantity("time", default=None, positive=True, scalar=True)
+    tau_recovery: Number = quantity("time", default=0.0, zero_free=True, nonnegative=True, scalar=True)
 
     def check(self) -> None:
         if self.si.facilitation > 0 and self.tau_facilitation is None:

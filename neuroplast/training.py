@@ -1,7 +1,7 @@
 """The run of a program over its trials: logs measures, collects recordings, stores checkpoints, and stops cleanly.
 
-The law here: what can be stored is the state *between* two trials. While trials run, a copy of that state is kept in memory (as
-often as costs at most about 2 % of the time), so that an error or a second Ctrl-C in the middle of a trial loses next to nothing.
+The law here: what can be stored is the state *between* two trials. While trials run, a copy of that state is kept in memory
+(as often as costs about 2 % of the time), so that an error or a second Ctrl-C in the middle of a trial loses next to nothing.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from neuroplast.results import learned
 
 _SHOW_EVERY = 0.1
 _COPY_SHARE = 0.02
+_FIRST_PIECE = 2
+_LONGEST_PIECE = 5.0
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ class Training:
         self.stop: Stop | None = None
         self._progress = progress
         self._failure: BaseException | None = None
+        self._blind = False
         self._interruption = _Interruption(self._show)
         self._task = _remembering_task(self.program)
 
@@ -109,7 +112,8 @@ class Training:
             start = {name: np.array(arrays[name]) for name in learned(program)}
             measures = {name: np.empty(0) for name in program.measures}
             saved = Saved(digest, first, trials, first, self._state(), measures, start, self._task_state())
-            self._make_place(digest)
+            if self.folder is not None:
+                self.folder.make_place()
         self._wanted = _wanted(program, saved.first, trials or saved.trials, record)
         if trials is not None and trials != saved.trials:
             self._check_length(saved, trials, record)
@@ -124,22 +128,6 @@ class Training:
             kept = {trial: samples for trial, samples in by_trial.items() if trial in self._wanted.get(name, ())}
             self._recorder.results[name] = kept
         saved.recordings = self._recorder.results
-
-    def _make_place(self, digest: str) -> None:
-        """A new run takes the place of a finished one, never of one that could be resumed."""
-        if self.folder is None or not self.folder.exists:
-            return
-        try:
-            found = CheckpointFolder(self.folder.folder).read(digest)
-        except ResultError:
-            found = None
-        if found is None or not found.finished:
-            done = "" if found is None else f"{found.trial - found.first} trials done"
-            raise ResultError(
-                f"{self.folder.folder} holds a run that has not ended", got=done or "one of another network",
-                do="resume it, choose another folder, or remove this one",
-            )
-        self.folder.clear()
 
     def _check_length(self, saved: Saved, trials: int, record: bool) -> None:
         """A run may be resumed with more trials, if its monitors did not miss any of what the longer run records."""
@@ -185,8 +173,7 @@ class Training:
         self._copy_cost = 0.0
         try:
             with self._interruption:
-                if left:
-                    self.executable.run(left, self._recorder, self._after_trial)
+                self._run_pieces(left)
             if self._failure is not None:
                 raise self._failure
             self._copy(self.executable.arrays)
@@ -202,6 +189,18 @@ class Training:
         self._show()
         return self._saved
 
+    def _run_pieces(self, left: int) -> None:
+        """All trials in one call where the target shows its state after each; else in pieces between which it can be stored."""
+        piece = min(left, _FIRST_PIECE)
+        while left > 0 and self._failure is None and not self._interruption.requested:
+            began = time.perf_counter()
+            left -= self.executable.run(piece, self._recorder, self._after_trial)
+            if not self._blind or (self.folder is None and self._progress is None):
+                piece = left
+            else:
+                wanted = min(_LONGEST_PIECE, self.every / 2) if self.folder is not None else _LONGEST_PIECE
+                piece = max(1, min(left, int(piece * wanted / max(time.perf_counter() - began, 1e-6)), 8 * piece))
+
     def _after_trial(self, trial: int, arrays: dict[str, np.ndarray]) -> bool:
         try:
             for name, array in self.program.measures.items():
@@ -209,7 +208,9 @@ class Training:
             now = time.perf_counter()
             due = self.folder is not None and now - self._stored >= self.every
             # a target that runs many trials in one piece calls this afterwards: its arrays are then those of the last trial
-            if int(arrays[CLOCK][TRIAL]) == trial + 1 and (due or self._copy_cost < _COPY_SHARE * (now - self._copied)):
+            live = int(arrays[CLOCK][TRIAL]) == trial + 1
+            self._blind |= not live
+            if live and (due or self._copy_cost < _COPY_SHARE * (now - self._copied)):
                 self._copy(arrays)
                 if due:
                     self._store()
@@ -252,7 +253,7 @@ class Training:
         try:
             self._store()
             return self.folder.folder
-        except OSError:
+        except ResultError:
             self.folder = CheckpointFolder(fallback_folder())
             self._store()
             return self.folder.folder
@@ -263,7 +264,7 @@ class Training:
         self._truncate()
         try:
             checkpoint = self._rescue()
-        except OSError:
+        except ResultError:
             checkpoint = None
         self.stop = Stop(self._saved, checkpoint)
         todo = f"resume from trial {self._saved.trial} with {checkpoint}" if checkpoint else ""
@@ -271,10 +272,6 @@ class Training:
             advice = "; then ".join(part for part in (error.do, todo) if part) or None
             raise type(error)(
                 f"trial {running}: {error.what}", where=error.where, got=error.got, allowed=error.allowed, do=advice
-            ) from error
-        if isinstance(error, OSError):
-            raise ResultError(
-                f"trial {running}: the disk failed", got=str(error), do=f"make space; {todo}" if todo else None
             ) from error
         raise RunError(f"trial {running}: {type(error).__name__}: {error}", do=todo or None) from error
 

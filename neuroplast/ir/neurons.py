@@ -205,7 +205,7 @@ def _(neuron: Rate, population: Population, incoming: list[Connection], code: Co
         code.set("activation", f"target + (activation - target)*{_decay(code, 'decay', neuron.si.tau, b)}")
     else:
         code.set("activation", total)
-    values: Callable[[np.ndarray], np.ndarray] = lambda x: Expression(  # noqa: E731
+    values: Callable[[np.ndarray], np.ndarray] = lambda x: Expression(
         _transfer(neuron.transfer, "x"), frozenset({"x"})
     ).numpy({"x": x})
     code.state("rate", np.broadcast_to(values(start), (population.size,)))
@@ -294,7 +294,7 @@ def _(neuron: EquationNeuron, population: Population, incoming: list[Connection]
     parsed: Equations = neuron.__dict__["parsed"]
     where, graded = neuron.where, {c.node.synapse.variable for c in incoming if isinstance(c.node.synapse, Graded)}
     names: dict[str, str] = {"dt": repr(b.dt)}
-    drawn = lambda name, value: (  # noqa: E731
+    drawn = lambda name, value: (
         value.draw((population.size,), generator(b.graph.network.seed, f"{population.name}/{name}"), "1", name, where)
         if isinstance(value, (Uniform, Normal)) else value
     )
@@ -373,7 +373,7 @@ def _exponential(name: str, text: str, dt: float, population: Population) -> str
     points = (-7.3, -0.6, 0.0, 0.45, 1.0, 2.7, 41.0)  # enough to find abs(x) and its like
     with np.errstate(all="ignore"):
         f = {x: np.broadcast_to(body.numpy({**others, name: np.array([x])}), (3,)).astype(float) for x in points}
-    linear = lambda x: f[0.0] + (f[1.0] - f[0.0]) * x  # noqa: E731
+    linear = lambda x: f[0.0] + (f[1.0] - f[0.0]) * x
     wrong = [np.abs(f[x] - linear(x)) > 1e-9 * max(np.max(np.abs(f[p]), initial=1e-300, where=np.isfinite(f[p])) for p in points) for x in points]
     if np.any(wrong):
         raise DescriptionError(

@@ -43,7 +43,7 @@ class PythonTask(Task):
     inputs: tuple[Population, ...] = ()
     outputs: tuple[Population, ...] = ()
     variables: dict[str, str] = field(default_factory=dict)
-    every: Any = quantity("time", default=None, positive=True)
+    every: Any = quantity("time", default=None, positive=True, scalar=True)
     calls_python: ClassVar[bool] = True
 
     def check(self) -> None:
@@ -53,6 +53,11 @@ class PythonTask(Task):
                 raise DescriptionError(
                     f"the task's environment has no method '{name}'", where=self.where, got=type(self.environment).__name__,
                     do="see neuroplast.tasks.Environment",
+                )
+        for name in ("inputs", "outputs"):
+            if not isinstance(getattr(self, name), (tuple, list)):
+                raise DescriptionError(
+                    f"PythonTask.{name} is a tuple of populations", where=self.where, got=repr(getattr(self, name)), do=f"{name}=(a, b)"
                 )
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuroplast.errors import DescriptionError
-from neuroplast.node import quantity
-from neuroplast.tasks.task import Task
+from neuroplast.node import numbers, quantity
+from neuroplast.tasks.task import Task, population_of
 
 if TYPE_CHECKING:
     from neuroplast.network import Population
@@ -33,21 +33,24 @@ class Reach(Task):
     encoder: Any
     decoder: Any
     offset: Any
-    radius: float = quantity("1", positive=True)
+    radius: float = quantity("1", positive=True, scalar=True)
     order: str = "random"
 
     def check(self) -> None:
         self.check_length()
-        targets = np.asarray(self.targets, float)
+        for side in ("inputs", "outputs"):
+            population_of(self, side)
+        targets = numbers(self.targets, "Reach.targets", self.where)
         d = targets.shape[-1] if targets.ndim == 2 else 0
         for name, shape in (
             ("targets", (len(targets) if targets.ndim else 0, d)), ("encoder", (self.inputs.size, d)),
             ("decoder", (d, self.outputs.size)), ("offset", (self.outputs.size,)),
         ):
-            array = np.asarray(getattr(self, name), float)
+            array = numbers(getattr(self, name), f"Reach.{name}", self.where)
             if array.shape != shape or not array.size or not np.all(np.isfinite(array)):
                 raise DescriptionError(
-                    f"Reach.{name} does not fit", where=self.where, got=f"shape {array.shape}", allowed=f"finite, shape {shape}"
+                    f"Reach.{name} does not fit", where=self.where, got=f"shape {array.shape}" + ("" if np.all(np.isfinite(array)) else ", with values that are not finite"),
+                    allowed=f"finite numbers of shape {shape}",
                 )
         if self.order not in ("random", "sequence"):
             raise DescriptionError("Reach.order is not known", where=self.where, got=self.order, allowed="'random', 'sequence'")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuroplast.errors import DescriptionError
-from neuroplast.tasks.task import Task
+from neuroplast.node import numbers
+from neuroplast.tasks.task import Task, population_of
 
 if TYPE_CHECKING:
     from neuroplast.network import Population
@@ -30,10 +31,14 @@ class Regression(Task):
 
     def check(self) -> None:
         self.check_length()
-        for name, shape in (("teacher", (self.outputs.size, self.inputs.size)), ("x", (self.inputs.size,))):
-            value = getattr(self, name)
-            if value is not None and (np.shape(value) != shape or not np.all(np.isfinite(np.asarray(value, float)))):
+        inputs, outputs = population_of(self, "inputs"), population_of(self, "outputs")
+        for name, shape in (("teacher", (outputs.size, inputs.size)), ("x", (inputs.size,))):
+            if name == "x" and self.x is None:
+                continue
+            value = numbers(getattr(self, name), f"Regression.{name}", self.where)
+            if value.shape != shape or not np.all(np.isfinite(value)):
                 raise DescriptionError(
-                    f"Regression.{name} does not fit", where=self.where, got=f"shape {np.shape(value)}",
-                    allowed=f"finite, shape {shape}",
+                    f"Regression.{name} does not fit", where=self.where,
+                    got=f"shape {value.shape}" + ("" if np.all(np.isfinite(value)) else ", with values that are not finite"),
+                    allowed=f"finite numbers of shape {shape}",
                 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from neuroplast.errors import DescriptionError
 from neuroplast.node import Node, quantity
 
@@ -18,7 +20,7 @@ class Task(Node):
     """
 
     name: str = "task"
-    duration: Any = quantity("time", default=None, positive=True)
+    duration: Any = quantity("time", default=None, positive=True, scalar=True)
     steps: int | None = None
     reset: bool = True
     calls_python: ClassVar[bool] = False
@@ -32,12 +34,24 @@ class Task(Node):
                 f"{type(self).__name__} takes either duration or steps", where=self.where,
                 got=f"duration={self.duration}, steps={self.steps}",
             )
-        if self.steps is not None and (int(self.steps) != self.steps or self.steps < 1):
+        if self.steps is not None and (
+            isinstance(self.steps, bool) or not isinstance(self.steps, (int, np.integer)) or self.steps < 1
+        ):
             raise DescriptionError(
-                f"{type(self).__name__}.steps must be a whole number from 1", where=self.where, got=self.steps
+                f"{type(self).__name__}.steps must be a whole number from 1", where=self.where, got=repr(self.steps)
             )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class OpenLoop(Task):
     """Trials without reward: the network runs by itself. What a Simulation uses where a network has no task."""
+
+
+def population_of(task: Task, name: str) -> Any:
+    """The population in a task's field; DescriptionError where it is none."""
+    from neuroplast.network import Population
+
+    value = getattr(task, name)
+    if not isinstance(value, Population):
+        raise DescriptionError(f"{type(task).__name__}.{name} is not a population", where=task.where, got=repr(value))
+    return value

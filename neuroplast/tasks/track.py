@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuroplast.errors import DescriptionError
-from neuroplast.node import quantity
-from neuroplast.tasks.task import Task
+from neuroplast.node import numbers, quantity
+from neuroplast.tasks.task import Task, population_of
 
 if TYPE_CHECKING:
     from neuroplast.network import Population
@@ -29,16 +29,17 @@ class TrackTarget(Task):
 
     readout: Population
     target: Any
-    interval: Any = quantity("time", positive=True)
+    interval: Any = quantity("time", positive=True, scalar=True)
     variable: str = "m"
     reward: str = "binary"
-    threshold: float | None = None
-    smoothing: float = quantity("1", default=0.2, low=0.0, high=1.0)
+    threshold: Any = quantity("1", default=None, scalar=True)
+    smoothing: float = quantity("1", default=0.2, low=0.0, high=1.0, scalar=True)
 
     def check(self) -> None:
         self.check_length()
-        target = np.asarray(self.target, dtype=float)
-        if target.ndim != 2 or target.shape[1] != self.readout.size or not np.all(np.isfinite(target)):
+        population_of(self, "readout")
+        target = numbers(self.target, "TrackTarget.target", self.where)
+        if target.ndim != 2 or len(target) == 0 or target.shape[1] != self.readout.size or not np.all(np.isfinite(target)):
             raise DescriptionError(
                 "TrackTarget.target does not fit the readout", where=self.where,
                 got=f"shape {target.shape}" + ("" if np.all(np.isfinite(target)) else ", with values that are not finite"),

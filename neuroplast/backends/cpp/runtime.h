@@ -1,0 +1,240 @@
+// What every kernel stands on: random numbers, floating-point mode, vectors, and loops that the emitted code calls.
+// Plain C++11, no libraries: the text of this file is put into each kernel, which may itself be put into another program.
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+// The C library has vector forms of these, but its headers only say so under the whole of -ffast-math; we keep inf and NaN.
+extern "C" {
+extern double exp(double) __THROW __attribute__((__simd__("notinbranch")));
+extern double log(double) __THROW __attribute__((__simd__("notinbranch")));
+extern double sin(double) __THROW __attribute__((__simd__("notinbranch")));
+extern double cos(double) __THROW __attribute__((__simd__("notinbranch")));
+extern double pow(double, double) __THROW __attribute__((__simd__("notinbranch")));
+#if __GLIBC_PREREQ(2, 35)
+extern double tanh(double) __THROW __attribute__((__simd__("notinbranch")));
+#endif
+}
+#endif
+
+#if defined(__clang__)
+#define NP_IVDEP _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define NP_IVDEP _Pragma("GCC ivdep")
+#endif
+
+namespace np_kernel {
+
+enum { STEP = 0, TRIAL = 1, PASS = 2, TICK = 3 };
+
+// Denormal numbers are set to zero while the kernel runs: they cost a hundred cycles each. The caller's mode comes back after.
+struct FlushDenormals {
+#if defined(__SSE2__)
+    unsigned saved;
+    FlushDenormals() : saved(__builtin_ia32_stmxcsr()) { __builtin_ia32_ldmxcsr(saved | 0x8040u); }
+    ~FlushDenormals() { __builtin_ia32_ldmxcsr(saved); }
+    int outside(int (*callback)(int), int method) const {
+        __builtin_ia32_ldmxcsr(saved);
+        const int answer = callback(method);
+        __builtin_ia32_ldmxcsr(saved | 0x8040u);
+        return answer;
+    }
+#else
+    int outside(int (*callback)(int), int method) const { return callback(method); }
+#endif
+};
+
+// NaN in x comes out again, as from NumPy; written so that they become one instruction each
+static inline double minimum(double x, double high) { return high < x ? high : x; }
+static inline double maximum(double x, double low) { return low > x ? low : x; }
+static inline int64_t modulo(int64_t a, int64_t n) { const int64_t r = a % n; return r < 0 ? r + n : r; }
+
+// ---- vectors ----------------------------------------------------------------------------------------------------------------
+#if defined(__AVX512F__)
+enum { LANES = 8, UNROLL = 4 };
+#elif defined(__AVX__)
+enum { LANES = 4, UNROLL = 2 };
+#else
+enum { LANES = 2, UNROLL = 2 };
+#endif
+typedef double Vector __attribute__((vector_size(LANES * 8)));
+typedef double Unaligned __attribute__((vector_size(LANES * 8), aligned(8), may_alias));
+static inline Vector load(const double* p) { return *reinterpret_cast<const Unaligned*>(p); }
+static inline void store(double* p, Vector x) { *reinterpret_cast<Unaligned*>(p) = x; }
+static inline Vector all(double x) { return x - Vector{}; }
+static inline Vector least(Vector a, Vector b) { return a < b ? a : b; }
+static inline Vector most(Vector a, Vector b) { return a > b ? a : b; }
+static inline double least(double a, double b) { return a < b ? a : b; }
+static inline double most(double a, double b) { return a > b ? a : b; }
+
+// ---- random numbers: Philox 4x64-10, as NumPy counts (the first block has counter 1) ------------------------------------------
+__extension__ typedef unsigned __int128 Wide;
+
+struct Counter { uint64_t step, trial, pass; };
+
+static inline void philox(uint64_t block, const Counter& at, const uint64_t* key, uint64_t* out) {
+    uint64_t c0 = block + 1, c1 = at.step, c2 = at.trial, c3 = at.pass, k0 = key[0], k1 = key[1];
+    for (int round = 0; round < 10; ++round) {
+        const Wide a = static_cast<Wide>(0xD2E7470EE14C6C93ull) * c0, b = static_cast<Wide>(0xCA5A826395121157ull) * c2;
+        c0 = static_cast<uint64_t>(b >> 64) ^ c1 ^ k0;
+        c2 = static_cast<uint64_t>(a >> 64) ^ c3 ^ k1;
+        c1 = static_cast<uint64_t>(b);
+        c3 = static_cast<uint64_t>(a);
+        k0 += 0x9E3779B97F4A7C15ull;
+        k1 += 0xBB67AE8584CAA73Bull;
+    }
+    out[0] = c0; out[1] = c1; out[2] = c2; out[3] = c3;
+}
+
+// (bits + 1/2) / 2^32, exact
+static inline double unit(uint32_t bits) { return (static_cast<double>(bits) + 0.5) * 2.3283064365386963e-10; }
+
+// The low half of a word comes first on every machine
+static inline void halves(const uint64_t* words, uint32_t* bits, long n) {
+    for (long k = 0; k < n; ++k) { bits[2 * k] = static_cast<uint32_t>(words[k]); bits[2 * k + 1] = static_cast<uint32_t>(words[k] >> 32); }
+}
+
+enum Law { NORMAL, UNIFORM, CENTRED };
+
+// Pairs by Box and Muller. Sine and cosine of 2 pi u are our own polynomials: the exact reduction of u makes them cheap.
+static inline void box_muller(const uint32_t* bits, double* out, long pairs, double scale) {
+    NP_IVDEP
+    for (long k = 0; k < pairs; ++k) {
+        const double radius = scale * std::sqrt(-2.0 * std::log(unit(bits[2 * k])));
+        const double turns = 4.0 * unit(bits[2 * k + 1]), quarter = std::floor(turns + 0.5);
+        const double x = (turns - quarter) * 1.5707963267948966, z = x * x;
+        const double s = x + x * z * (-1.66666666666666324348e-01 + z * (8.33333333332248946124e-03 + z * (-1.98412698298579493134e-04
+            + z * (2.75573137070700676789e-06 + z * (-2.50507602534068634195e-08 + z * 1.58969099521155010221e-10)))));
+        const double c = 1.0 - 0.5 * z + z * z * (4.16666666666666019037e-02 + z * (-1.38888888888741095749e-03
+            + z * (2.48015872894767294178e-05 + z * (-2.75573143513906633035e-07 + z * (2.08757232129817482790e-09
+            + z * -1.13596475577881948265e-11)))));
+        const double odd = quarter - 2.0 * std::floor(0.5 * quarter), half = std::floor(0.5 * quarter), full = std::floor(0.25 * quarter);
+        const double sign = 1.0 - 2.0 * (half - 2.0 * full);  // + + - - + in quarters 0 to 4
+        const double sine = sign * (odd * c + (1.0 - odd) * s), cosine = sign * ((1.0 - odd) * c - odd * s);
+        out[2 * k] = radius * cosine;
+        out[2 * k + 1] = radius * sine;
+    }
+}
+
+// target[0..size) <- fresh numbers; in two passes over small blocks, so that the second one is vector code
+template <int law> static void draw(double* target, long size, const uint64_t* key, const Counter& at, double scale) {
+    enum { BLOCKS = 64, VALUES = 8 * BLOCKS };
+    if (scale == 0.0) {
+        std::memset(target, 0, sizeof(double) * static_cast<size_t>(size));
+        return;
+    }
+    uint64_t words[4 * BLOCKS];
+    uint32_t bits[VALUES];
+    double rest[VALUES];
+    for (long done = 0; done < size; done += VALUES) {
+        const long n = size - done < VALUES ? size - done : static_cast<long>(VALUES), blocks = (n + 7) / 8;
+        for (long b = 0; b < blocks; ++b) philox(static_cast<uint64_t>(done / 8 + b), at, key, words + 4 * b);
+        halves(words, bits, 4 * blocks);
+        double* out = target + done;
+        if (law == NORMAL) {
+            const bool odd = n & 1;
+            box_muller(bits, odd ? rest : out, (n + 1) / 2, scale);
+            if (odd) std::memcpy(out, rest, sizeof(double) * static_cast<size_t>(n));
+        } else if (law == UNIFORM) {
+            NP_IVDEP
+            for (long k = 0; k < n; ++k) out[k] = unit(bits[k]);
+        } else {
+            NP_IVDEP
+            for (long k = 0; k < n; ++k) out[k] = scale * ((2.0 * unit(bits[k]) - 1.0) * 1.7320508075688772);
+        }
+    }
+}
+
+// Uniform numbers of one step of one stream, made one by one where few of very many are needed
+struct Uniforms {
+    const uint64_t* key;
+    Counter at;
+    long block;
+    uint32_t bits[8];
+    void start(const uint64_t* stream, const Counter& counter) { key = stream; at = counter; block = -1; }
+    double operator[](long k) {
+        if (k / 8 != block) {
+            uint64_t words[4];
+            block = k / 8;
+            philox(static_cast<uint64_t>(block), at, key, words);
+            halves(words, bits, 4);
+        }
+        return unit(bits[k % 8]);
+    }
+};
+
+// ---- loops that several operations share --------------------------------------------------------------------------------------
+static inline void fill(double* x, long n, double value) { for (long k = 0; k < n; ++k) x[k] = value; }
+
+// One bit for each of eight values that is not zero
+static inline unsigned nonzero(const double* x) {
+#if defined(__AVX512F__)
+    typedef double Eight __attribute__((vector_size(64), aligned(8), may_alias));
+    const double zero = 0.0;
+    return static_cast<uint8_t>(__builtin_ia32_cmppd512_mask(*reinterpret_cast<const Eight*>(x), zero - Eight{}, 4, 0xff, 4));
+#else
+    unsigned bits = 0;
+    for (unsigned l = 0; l < 8; ++l) bits |= static_cast<unsigned>(x[l] != 0.0) << l;
+    return bits;
+#endif
+}
+
+// Whether any of 32 values is not zero, or minus zero
+static inline bool any_bits(const double* x) {
+#if defined(__AVX512F__)
+    typedef long long Eight __attribute__((vector_size(64), aligned(8), may_alias));
+    const Eight* v = reinterpret_cast<const Eight*>(x);
+    const Eight any = (v[0] | v[1]) | (v[2] | v[3]);
+    return __builtin_ia32_ptestmq512(any, any, 0xff) != 0;
+#else
+    uint64_t any = 0, words[32];
+    std::memcpy(words, x, sizeof words);
+    for (int l = 0; l < 32; ++l) any |= words[l];
+    return any != 0;
+#endif
+}
+
+// Numbers of the values that are not zero, ascending, behind their count
+static inline void list_nonzero(const double* x, long n, int32_t* list) {
+    int32_t count = 0;
+    const int32_t whole = static_cast<int32_t>(n / 32 * 32), end = static_cast<int32_t>(n);
+    for (int32_t k = 0; k < whole; k += 32) if (any_bits(x + k))
+        for (int32_t l = k; l < k + 32; l += 8)
+            for (unsigned bits = nonzero(x + l); bits; bits &= bits - 1) list[1 + count++] = l + __builtin_ctz(bits);
+    for (int32_t k = whole; k < end; ++k) if (x[k] != 0.0) list[1 + count++] = k;
+    list[0] = count;
+}
+
+// into += transposed matrix (rows x columns) times x, four rows at a time
+static inline void add_transposed(const double* matrix, const double* x, double* into, long rows, long columns) {
+    long j = 0;
+    for (; j + 4 <= rows; j += 4) {
+        const double a = x[j], b = x[j + 1], c = x[j + 2], d = x[j + 3];
+        if (a == 0.0 && b == 0.0 && c == 0.0 && d == 0.0) continue;
+        const double *p = matrix + j * columns, *q = p + columns, *r = q + columns, *s = r + columns;
+        NP_IVDEP
+        for (long i = 0; i < columns; ++i) into[i] += (a * p[i] + b * q[i]) + (c * r[i] + d * s[i]);
+    }
+    for (; j < rows; ++j) {
+        const double a = x[j], *p = matrix + j * columns;
+        if (a == 0.0) continue;
+        NP_IVDEP
+        for (long i = 0; i < columns; ++i) into[i] += a * p[i];
+    }
+}
+
+// Synapses of each row in the order of their delays: row j with delay d is order[first[j * (longest + 2) + d] ... + 1)
+static inline void sort_by_delay(const int32_t* row_start, const int32_t* delays, long n_pre, int32_t longest, int32_t* first, int32_t* order) {
+    for (long j = 0; j < n_pre; ++j) {
+        int32_t* f = first + j * (longest + 2);
+        int32_t at = row_start[j];
+        for (int32_t d = 0; d <= longest; ++d) {
+            f[d] = at;
+            for (int32_t s = row_start[j]; s < row_start[j + 1]; ++s) if (delays[s] == d) order[at++] = s;
+        }
+        f[longest + 1] = at;
+    }
+}
+
+}  // namespace np_kernel

@@ -1,0 +1,136 @@
+"""The laboratory in which a model's claims are measured: it runs the model with changed parameters, each run only once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import xarray as xr
+
+from neuroplast import results
+from neuroplast.backends.targets import Target
+from neuroplast.checkpoint import CheckpointFolder, check_writable
+from neuroplast.errors import NeuroplastError
+from neuroplast.ir.program import StepProgram
+from neuroplast.model import Claim, Measured, Model, Skip, plain
+from neuroplast.training import Progress
+
+Watch = Callable[[str, Progress], None]
+"""Called with what is being run, and where it is."""
+
+
+class Lab:
+    """Runs a model for its claims.
+
+    quick: the smaller version.  folder: where finished runs and checkpoints are kept, so that an interrupted reproduction goes
+    on where it was; None keeps finished runs in memory alone.  watch: shows progress.
+    """
+
+    def __init__(
+        self, model: Model, *, quick: bool = False, target: Target | str | None = None, folder: Path | None = None,
+        watch: Watch | None = None,
+    ) -> None:
+        self.model, self.quick, self.target, self.folder, self.watch = model, quick, target, folder, watch
+        self._runs: dict[str, xr.DataTree] = {}
+        if folder is not None:
+            check_writable(folder)
+
+    def parameters(self, **overrides: Any) -> SimpleNamespace:
+        """The values of the parameters in this lab, with changes."""
+        return self.model.values(self.quick, overrides)
+
+    def seeds(self, n: int) -> list[int]:
+        """``n`` seeds; in the quick version half as many (at least one)."""
+        return list(range(max(1, n // 2) if self.quick else n))
+
+    def run(self, seed: int = 0, trials: int | None = None, record: bool = True, **overrides: Any) -> xr.DataTree:
+        """The result of the model with these changes; a run that was made before is not made again.
+
+        trials: in place of the parameter.  record: False leaves out what monitors ask for.
+        """
+        if trials is not None:
+            overrides[self.model.trials] = trials
+        values = self.parameters(**overrides)
+        asked = json.dumps([seed, record, plain(vars(values))])
+        if asked not in self._runs:
+            self._runs[asked] = self._run(values, seed, record, overrides)
+        return self._runs[asked]
+
+    def _run(self, values: SimpleNamespace, seed: int, record: bool, overrides: dict[str, Any]) -> xr.DataTree:
+        changes = "".join(f", {name} {plain(value)}" for name, value in overrides.items())
+        label = f"{self.model.name} seed {seed}{changes}"
+        trials = int(getattr(values, self.model.trials))
+        with self.model.simulation(values, seed, self.target) as simulation:
+            stored = checkpoint = None
+            if self.folder is not None:
+                key = _key(simulation.program, simulation.target.name, trials, record)
+                stored = self.folder / f"{self.model.name}-{key}.nc"
+                checkpoint = self.folder / f"{self.model.name}-{key}.checkpoint"
+                if stored.exists():
+                    return results.load(stored)
+            watch = self.watch
+            tree = simulation.run(
+                trials, checkpoint=checkpoint, resume=checkpoint is not None, record=record,
+                progress=None if watch is None else lambda progress: watch(label, progress),
+                attributes=self.model.attributes(values),
+            )
+        if stored is not None and checkpoint is not None:
+            results.save(tree, stored)
+            CheckpointFolder(checkpoint).clear()
+        return tree
+
+
+def _key(program: StepProgram, target: str, trials: int, record: bool) -> str:
+    """A name for a run: whatever changes its result changes it."""
+    parts: list[Any] = [program.digest(), target, trials, results.versions()]
+    if record:
+        parts += [
+            (r.name, r.array, r.stride, r.trials, None if r.units is None else r.units.tolist()) for r in program.recordings
+        ]
+    return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One row of ``reproduce``. verdict: "holds", "fails" or "skipped" (``reason`` then says why)."""
+
+    model: str
+    claim: str
+    statement: str
+    source: str
+    expected: str
+    measured: str
+    value: Any
+    seeds: list[int]
+    verdict: str
+    reason: str = ""
+
+    def row(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def judge(claim: Claim, lab: Lab) -> Verdict:
+    """Measure a claim. A measurement that breaks down is a claim that fails, not the end of the others."""
+
+    def verdict(word: str, measured: Measured | None, text: str, reason: str = "") -> Verdict:
+        value = None if measured is None else plain(measured.value)
+        seeds = [] if measured is None else [int(seed) for seed in measured.seeds]
+        return Verdict(
+            lab.model.name, claim.name, claim.statement, claim.source, claim.expected, text, value, seeds, word, reason
+        )
+
+    try:
+        measured = claim.measure(lab)
+    except Skip as skip:
+        return verdict("skipped", None, "", str(skip))
+    except NeuroplastError as error:
+        return verdict("fails", None, "could not be measured", str(error))
+    except Exception:
+        return verdict("fails", None, "could not be measured", traceback.format_exc())
+    return verdict("holds" if measured.holds else "fails", measured, measured.text)
