@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -44,6 +44,7 @@ class Row:
     startup_cold_s: float | None = None
     startup_cold_cpu_s: float | None = None
     startup_warm_s: float | None = None
+    startup_warm_cpu_s: float | None = None
     memory_mb: float | None = None
     difference: float | None = None
     """Largest difference from the Reference's outcome, relative to the largest change; None where not compared."""
@@ -62,7 +63,7 @@ class Worker:
         home = Path(job["folder"])
         home.mkdir(parents=True, exist_ok=True)
         places = ("HOME", "XDG_CACHE_HOME", "NEUROPLAST_CACHE", "NUMBA_CACHE_DIR", "MPLCONFIGDIR")
-        environment = {**os.environ, **{name: str(home) for name in places}, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, **dict.fromkeys(places, str(home)), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         self.limit, self.log = limit, log
         began = time.perf_counter()
         with log.open("ab") as errors:
@@ -117,7 +118,7 @@ class Worker:
 class Measurement:
     """All measurements of one case. folder: a temporary one.  quick: fewer implementations, checks and repetitions."""
 
-    def __init__(self, case: Case, folder: Path, quick: bool, say: Say, limit: float = 590.0) -> None:
+    def __init__(self, case: Case, folder: Path, quick: bool, say: Say, limit: float = 1200.0) -> None:
         self.case, self.folder, self.quick, self.say, self.limit = case, folder, quick, say, limit
         self.rounds, self.batch = (3, 0.4) if quick else (5, 2.0)
         self.rows: dict[str, Row] = {}
@@ -129,7 +130,7 @@ class Measurement:
         trials, steps = self.case.check
         self.say("shared arrays")
         for name, arrays in (("check", make(steps, trials)), ("timing", make(self.case.steps, 1))):
-            np.savez(self.folder / f"{name}.npz", **arrays)
+            np.savez(self.folder / f"{name}.npz", **cast("dict[str, Any]", arrays))
         workers: dict[str, Worker] = {}
         try:
             for implementation in implementations:
@@ -163,8 +164,9 @@ class Measurement:
         return {"folder": str(self.folder / name), "data": str(data), "steps": steps, "trials": trials, "given": check,
                 "against": against}
 
-    def _worker(self, name: str, **options: bool) -> Worker:
-        return Worker(self.case, name, self._job(name, **options), self.limit, self.folder / f"{name}.log")
+    def _worker(self, name: str, *, check: bool, against: bool = False) -> Worker:
+        job = self._job(name, check=check, against=against)
+        return Worker(self.case, name, job, self.limit, self.folder / f"{name}.log")
 
     def _start(self, implementation: Implementation, row: Row) -> Worker:
         """Twice: with nothing in the caches, and again with what the first start left there."""
@@ -173,7 +175,7 @@ class Measurement:
         row.startup_cold_s, row.startup_cold_cpu_s = cold.startup, cold.startup_cpu
         cold.close()
         warm = self._worker(implementation.name, check=False)
-        row.startup_warm_s = warm.startup
+        row.startup_warm_s, row.startup_warm_cpu_s = warm.startup, warm.startup_cpu
         return warm
 
     def _outcome(self, name: str, *, against: bool = False) -> np.ndarray:

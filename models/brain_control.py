@@ -157,12 +157,12 @@ def network(p: SimpleNamespace, seed: int) -> Network:
     inputs = net.add(Population("inputs", p.n_inputs, Pattern()))
     noise = White(p.exploration / np.sqrt(3), law="uniform")
     cortex = net.add(Population("cortex", p.n_cortex, Rate(transfer="relu"), noise=noise))
-    reward = Modulator("reward", baseline=RunningMean(tau=tau))
+    dopamine = Modulator("dopamine", baseline=RunningMean(tau=tau))
     probe = Signal("post", "noise") if p.noise_known else Deviation(Signal("post", "activation"), tau)
     eh = ThreeFactorRule(
         factors={"x": Signal("pre", "rate"), "d": probe},
         eligibility=Eligibility("x*d", tau=0),  # no memory: R(t) is for x(t) and a(t)
-        modulator=reward,
+        modulator=dopamine,
         rate=p.learning_rate / p.dt.to("second").magnitude,  # kappa is per step, the rule's rate per second
     )
     net.add(Projection(inputs, cortex, start.weights, Graded(), plasticity=eh))
@@ -174,8 +174,8 @@ def network(p: SimpleNamespace, seed: int) -> Network:
     )
     net.add(task)
     net.add(Monitor(cortex, "rate", units=np.arange(p.n_recorded)))
-    net.add(Monitor(reward, "reward"))
-    net.add(Monitor(reward, "value"))
+    net.add(Monitor(dopamine, "reward"))
+    net.add(Monitor(dopamine, "value"))
     return net
 
 

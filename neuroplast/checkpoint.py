@@ -216,11 +216,14 @@ def write_npz(
 ) -> None:
     """Arrays and a JSON document as one .npz, atomically."""
     document = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
+    content = {_META: document, **{f"={name}": array for name, array in arrays.items()}}
 
     def fill(beside: Path) -> None:
-        # through a file object: to a name that does not end so, NumPy would add ".npz"
-        with open(beside, "xb") as file:
-            np.savez(file, **{_META: document}, **{f"={name}": array for name, array in arrays.items()})
+        # not numpy.savez: where the disk is full it leaves the archive open, to complain when it is collected
+        with zipfile.ZipFile(beside, "w", allowZip64=True) as archive:
+            for name, array in content.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
 
     write_atomically(path, fill, before_rename)
 

@@ -131,7 +131,8 @@ def reproduce(
                     watch.wait(f"{model.name}: {claim.name}")
                     verdicts.append(judge(claim, lab))
                     console.print(f"{model.name}: {claim.name}:", display.verdict_text(verdicts[-1]), highlight=False)
-        console.print(display.verdict_table(verdicts))
+        for model in chosen:
+            console.print(display.verdict_table(model.name, [verdict for verdict in verdicts if verdict.model == model.name]))
         return [verdict.row() for verdict in verdicts], int(any(verdict.verdict == "fails" for verdict in verdicts))
 
     _command(as_json, work)

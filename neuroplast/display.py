@@ -51,7 +51,7 @@ class Watch:
             self._warned = True
             self.console.print("[yellow]Stopping after this trial (Ctrl-C again: at once) ...[/]")
         if label != self._label or self._task is None:
-            self.wait(label)
+            self._begin(label)
         assert self._task is not None
         self._bar.update(self._task, total=progress.trials, completed=progress.trial, state=state)
         if not self.console.is_terminal and (time.monotonic() - self._said > _PLAIN_EVERY or progress.trial == progress.trials):
@@ -60,6 +60,11 @@ class Watch:
 
     def wait(self, label: str) -> None:
         """A run is being prepared: the network is drawn, code is compiled."""
+        self._begin(label)
+        if not self.console.is_terminal:
+            self.console.print(f"{label}: preparing", markup=False, highlight=False)
+
+    def _begin(self, label: str) -> None:
         if self._task is not None:
             self._bar.remove_task(self._task)
         self._label = label
@@ -115,17 +120,28 @@ def model_table(models: list[Model]) -> Table:
     return table
 
 
-def verdict_table(verdicts: list[Verdict]) -> Table:
-    table = Table(title="Claims", title_justify="left", show_lines=True)
-    for column in ("model", "claim", "source", "expected", "measured", "seeds", "verdict"):
-        table.add_column(column)
+def verdict_table(model: str, verdicts: list[Verdict]) -> Table:
+    """The claims of one model."""
+    table = Table(title=f"Claims of {model}", title_justify="left", show_lines=True)
+    for column, ratio in (("claim", 4), ("source", 2), ("expected", 3), ("measured", 4), ("seeds", None), ("verdict", None)):
+        table.add_column(column, ratio=ratio, no_wrap=column == "verdict", overflow="fold", max_width=8 if column == "seeds" else None)
     for row in verdicts:
-        seeds = ", ".join(map(str, row.seeds))
         # of a traceback the last line says what happened; the JSON document holds all of it
         measured = "\n".join(part for part in (row.measured, row.reason.strip().rpartition("\n")[2]) if part)
-        cells = [row.model, f"{row.claim}: {row.statement}", row.source, row.expected, measured, seeds]
-        table.add_row(*map(escape, cells), verdict_text(row))
+        claim = Text.assemble((row.claim, "bold"), "\n", row.statement)
+        table.add_row(claim, *map(escape, (row.source, row.expected, measured, spans(row.seeds))), verdict_text(row))
     return table
+
+
+def spans(numbers: list[int]) -> str:
+    """[0, 1, 2, 5] as '0-2, 5'."""
+    parts: list[list[int]] = []
+    for number in sorted(numbers):
+        if parts and number == parts[-1][1] + 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    return ", ".join(f"{first}-{last}" if last > first else f"{first}" for first, last in parts)
 
 
 def verdict_text(row: Verdict) -> Text:
@@ -135,7 +151,7 @@ def verdict_text(row: Verdict) -> Text:
 def finding_table(findings: list[Finding]) -> Table:
     table = Table(title="What is here", title_justify="left")
     for column in ("part", "state", "detail", "how to get it"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=column in ("part", "state"), overflow="fold")
     for finding in findings:
         state = Text(finding.state, style="green" if finding.ok else "yellow")
         table.add_row(finding.part, state, escape(finding.detail), escape("" if finding.ok else finding.get))

@@ -13,6 +13,7 @@ All numbers are in SI units, each named in its ``units`` attribute.
 
 from __future__ import annotations
 
+import io
 import json
 import platform
 from collections.abc import Mapping
@@ -21,8 +22,10 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import h5netcdf
 import numpy as np
 import xarray as xr
+from xarray.backends import H5NetCDFStore
 
 from neuroplast.backends.targets import LoweringReport
 from neuroplast.checkpoint import Saved, write_atomically
@@ -177,17 +180,31 @@ def _paths(tree: xr.DataTree) -> set[str]:
 def save(tree: xr.DataTree, path: Path | str) -> Path:
     """Write a result to one netCDF4 file, atomically; ResultError where that fails (an older file is then still whole)."""
     path = Path(path)
-    encoding = {
-        node.path: {"value": {"zlib": True, "complevel": 1, "shuffle": True}}
-        for node in tree.subtree
-        if "value" in node.data_vars and node["value"].size
-    }
+    content = _netcdf(tree)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, lambda beside: tree.to_netcdf(beside, engine="h5netcdf", encoding=encoding))
-    except (OSError, RuntimeError) as problem:  # h5py reports a full disk as either
+        write_atomically(path, lambda beside: _write(beside, content))
+    except OSError as problem:
         raise ResultError(f"the result cannot be written to {path}", got=str(problem)) from problem
     return path
+
+
+def _netcdf(tree: xr.DataTree) -> memoryview:
+    """The content of the file. It is made in memory: the HDF5 library does not survive a disk that fills up under it."""
+    content = io.BytesIO()
+    with h5netcdf.File(content, "w") as file:
+        for path, node in tree.subtree_with_keys:
+            group = file if node is tree else file.create_group(path)
+            packed = "value" in node.data_vars and node["value"].size
+            node.to_dataset(inherit=False).dump_to_store(
+                H5NetCDFStore(group), encoding={"value": {"zlib": True, "complevel": 1, "shuffle": True}} if packed else None
+            )
+    return content.getbuffer()
+
+
+def _write(path: Path, content: memoryview) -> None:
+    with open(path, "xb") as file:
+        file.write(content)
 
 
 def load(path: Path | str) -> xr.DataTree:

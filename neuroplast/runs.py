@@ -110,13 +110,19 @@ def carry_out(
             )
         except Interrupted as stop:
             tree, finished = stop.result, False
-        except NeuroplastError:
+        except NeuroplastError as error:
             stopped = simulation.stopped
-            if stopped is None and before:  # it did not begin: what could be resumed still can
-                _write(folder / PARAMETERS, before)
-            elif stopped is not None and stopped.checkpoint not in (None, checkpoint):
-                _write(stopped.checkpoint.parent / PARAMETERS, about)  # so that --out may name this folder
-            raise
+            if stopped is None:  # it did not begin: what could be resumed still can
+                if before:
+                    _write(folder / PARAMETERS, before)
+                raise
+            if stopped.checkpoint is None:
+                raise
+            elsewhere = stopped.checkpoint.parent
+            if stopped.checkpoint != checkpoint:
+                _write(elsewhere / PARAMETERS, about)  # so that --out may name this folder
+            todo = f"{error.do}: {resume_command(order, elsewhere)}"
+            raise type(error)(error.what, where=error.where, got=error.got, allowed=error.allowed, do=todo) from error
         target = simulation.target.name
     return _write_results(order, folder, target, tree, finished)
 

@@ -1,7 +1,7 @@
 """The run of a program over its trials: logs measures, collects recordings, stores checkpoints, and stops cleanly.
 
 The law here: what can be stored is the state *between* two trials. While trials run, a copy of that state is kept in memory
-(as often as costs about 2 % of the time), so that an error or a second Ctrl-C in the middle of a trial loses next to nothing.
+(as often as costs about 1 % of the time), so that an error or a second Ctrl-C in the middle of a trial loses next to nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from neuroplast.ir.tasks import PythonBinding
 from neuroplast.results import learned
 
 _SHOW_EVERY = 0.1
-_COPY_SHARE = 0.02
+_COPY_SHARE = 0.01
 _FIRST_PIECE = 2
 _LONGEST_PIECE = 5.0
 

@@ -6,6 +6,8 @@ A, the sum of R times the decay since the row was touched, and D, that decay.
 
 from __future__ import annotations
 
+from typing import Any
+
 import brian2 as b2
 import numpy as np
 
@@ -38,9 +40,10 @@ class Events:
         hvc.R = b2.linked_var(parts.critic, "R")
         hvc.run_regularly("A += R*D\nD *= keep", when="after_resets", name="HVC_gather")
         hvc.set_event_schedule("act", when="after_resets", order=1)
+        events: Any = {"pre": "spike", "act": "act"}
         self.synapses = b2.Synapses(
-            hvc, parts.ra, "w : 1\nel : 1", on_pre={"pre": "gE_post += w + etadt*A_pre*el", "act": TOUCH},
-            on_event={"pre": "spike", "act": "act"}, namespace=parts.names, name="S_W", delay={"pre": 0 * SECOND, "act": 0 * SECOND},
+            hvc, parts.ra, "w : 1\nel : 1", on_pre={"pre": "gE_post += w + etadt*A_pre*el", "act": TOUCH}, on_event=events,
+            namespace=parts.names, name="S_W", delay={"pre": 0 * SECOND, "act": 0 * SECOND},
         )
         self.synapses.connect()
         self.synapses.act.when = "end"

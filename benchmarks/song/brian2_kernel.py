@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.registry import Job
 from benchmarks.song import network as song
-from benchmarks.song.brian2_parts import SECOND, Cython, Parts, Standalone, clipped
+from benchmarks.song.brian2_parts import Cython, Parts, Standalone, clipped
 
 CPP = """
 static inline double song_kernel(double R) {{

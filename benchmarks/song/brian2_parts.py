@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.registry import Job
 from benchmarks.song import network as song
 
-SECOND = b2.units.second
+SECOND: Any = b2.second
 DT = song.DT * SECOND
 
 HVC_EQUATIONS = """

@@ -101,28 +101,46 @@ def resolve(network: Network) -> Graph:
     connections = {p.name: _connect(p, network.seed) for p in projections}
     for projection in projections:
         _check_projection(projection, projections)
+    _check_modulators(network, populations)
+    _check_monitors(network, projections)
+    if network.task is not None:
+        for field in dataclasses.fields(network.task):
+            value = getattr(network.task, field.name)
+            for item in value if isinstance(value, (tuple, list)) else (value,):
+                if isinstance(item, Population):
+                    _belongs(item, populations, f"the task '{network.task.name}'", network.task.where)
+    return Graph(network, populations, connections, network.task)
+
+
+def _check_modulators(network: Network, populations: dict[str, Population]) -> None:
     for modulator in network.modulators:
         for part in (modulator.baseline, modulator.dopamine):
             if isinstance(part, (Critic, Dopamine)):
                 other = part.features if isinstance(part, Critic) else part.population
                 _belongs(other, populations, f"modulator '{modulator.name}'", modulator.where)
-    if network.task is None and network.modulators and any(p.plasticity for p in projections):
+    if network.task is None and network.modulators and any(p.plasticity for p in network.projections):
         raise DescriptionError(
             f"network '{network.name}' learns from a modulator but has no task that gives reward",
             where=network.modulators[0].where, do="add a task to the network",
         )
-        if isinstance(modulator.baseline, PairedPass) and modulator.baseline.noise != (network.paired or modulator.baseline).noise:
+    passes = [m.baseline for m in network.modulators if isinstance(m.baseline, PairedPass)]
+    for other in passes:
+        if other.noise != passes[0].noise:
             raise DescriptionError(
-                f"two modulators ask for different first passes of a trial, '{modulator.name}' with noise "
-                f"'{modulator.baseline.noise}'", where=modulator.baseline.where, allowed="one kind of PairedPass in a network",
+                "two modulators ask for different first passes of a trial", where=other.where,
+                got=f"noise '{other.noise}', and '{passes[0].noise}' at {passes[0].where}",
+                allowed="one kind of PairedPass in a network",
             )
-    carriers = [m.dopamine.population.name for m in network.modulators if m.dopamine is not None]
+    carriers = [m.dopamine.population for m in network.modulators if m.dopamine is not None]
     for modulator in network.modulators:
-        if modulator.dopamine is not None and carriers.count(modulator.dopamine.population.name) > 1:
+        if modulator.dopamine is not None and carriers.count(modulator.dopamine.population) > 1:
             raise DescriptionError(
                 f"population '{modulator.dopamine.population.name}' carries two modulators", where=modulator.dopamine.where,
                 do="give each modulator neurons of its own",
             )
+
+
+def _check_monitors(network: Network, projections: list[Projection]) -> None:
     read: dict[tuple[str, str], Monitor] = {}
     for monitor in network.monitors:
         _check_monitor(monitor, network, projections)
@@ -132,13 +150,6 @@ def resolve(network: Network) -> Graph:
                 f"two monitors record '{monitor.variable}' of '{monitor.of.name}'", where=monitor.where,
                 got=f"also declared at {first.where}", do="keep one, which records what both want",
             )
-    if network.task is not None:
-        for field in dataclasses.fields(network.task):
-            value = getattr(network.task, field.name)
-            for item in value if isinstance(value, (tuple, list)) else (value,):
-                if isinstance(item, Population):
-                    _belongs(item, populations, f"the task '{network.task.name}'", network.task.where)
-    return Graph(network, populations, connections, network.task)
 
 
 def _belongs(population: Population, known: dict[str, Population], what: str, where: Source | None) -> None:

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from neuroplast.backends.reference import Reference
+from neuroplast.backends.reference import Recorder, Reference
+from neuroplast.ir.discretize import discretize
 from neuroplast.models.brain_control import MODEL, cosines, outcome, plane, session, tuning, turned
 from neuroplast.monitors import Monitor
-from neuroplast.network import Network, Population
+from neuroplast.network import Population
 from neuroplast.simulation import Simulation
-
-SMALL = {"n_inputs": 20, "n_cortex": 30, "n_recorded": 12}
 
 
 def values(**changes: object) -> SimpleNamespace:
@@ -25,8 +24,8 @@ def eh_rule(p: SimpleNamespace, seed: int, goals: list[np.ndarray], noises: list
     w, n, dt, steps = start.weights.copy(), p.n_recorded, p.dt.to("second").magnitude, []
     a_mean, r_mean, change = np.zeros(p.n_cortex), 0.0, np.zeros_like(w)
     for goal, noise in zip(goals, noises, strict=True):
-        cursor = np.zeros(3)
-        for step, xi in enumerate(noise):
+        cursor, steps = np.zeros(3), [*steps, 0]
+        for xi in noise:
             wanted = (goal - cursor) / np.linalg.norm(goal - cursor)
             x = start.encoder @ wanted
             a = w @ x + xi
@@ -34,48 +33,42 @@ def eh_rule(p: SimpleNamespace, seed: int, goals: list[np.ndarray], noises: list
             y = p.speed * start.decoder @ (np.maximum(a[:n], 0) - start.offset)
             r = wanted @ y / np.linalg.norm(y)
             a_mean, r_mean = 0.8 * a_mean + 0.2 * a, 0.8 * r_mean + 0.2 * r
-            change = p.learning_rate / 0.64 * np.outer((xi if p.noise_known else a - a_mean) * (r - r_mean), x)
-            if p.noise_known:
-                change *= 0.8  # only the mean of R holds this step
-            cursor = cursor + y * dt
+            # 0.64: the paper's means hold this step, the model's do not
+            probe = 0.8 * xi if p.noise_known else a - a_mean
+            change = p.learning_rate / 0.64 * np.outer(probe * (r - r_mean), x)
+            cursor, steps[-1] = cursor + y * dt, steps[-1] + 1
             if np.linalg.norm(goal - cursor) < p.radius:
                 break
-        steps.append(step + 1)
     return w, steps
-
-
-def recorded(net: Network) -> Network:
-    cortex = net["cortex"]
-    assert isinstance(cortex, Population)
-    net.add(Monitor(cortex, "noise", trials="all"))
-    return net
 
 
 @pytest.mark.parametrize("noise_known", [False, True])
 def test_reward_meets_the_activity_that_earned_it(noise_known: bool) -> None:
-    """Also from one reach to the next, where only the cursor goes back; and the paper's means give kappa/0.64."""
-    p = values(**SMALL, noise_known=noise_known, learning_rate=0.1)
+    """In every step, also from one reach to the next, where only the cursor goes back to the start."""
+    p = values(n_inputs=20, n_cortex=30, n_recorded=12, noise_known=noise_known, learning_rate=0.1)
+    net = MODEL.network(p, 3)
+    cortex = net["cortex"]
+    assert isinstance(cortex, Population)
+    net.add(Monitor(cortex, "noise"))
+    program = discretize(net, p.dt)
+    executable = Reference().prepare(program)
+    recorder = Recorder(program.recordings, {r.name: set(range(5)) for r in program.recordings}, program.passes)
     goals: list[np.ndarray] = []
-    with Simulation(recorded(MODEL.network(p, 3)), p.dt, Reference()) as simulation:
-        run = simulation.executable.run
+    durations: list[float] = []
 
-        def watched(trials, recorder, after_trial):
-            def after(trial, arrays):
-                goals.append(arrays["task_goal"].copy())
-                return after_trial(trial, arrays)
+    def after_trial(trial: int, arrays: dict[str, np.ndarray]) -> bool:
+        goals.append(arrays["task_goal"].copy())
+        durations.append(float(arrays["task_duration"][0]))
+        return True
 
-            return run(trials, recorder, after)
-
-        simulation.executable.run = watched  # type: ignore[method-assign]
-        tree = simulation.run(5)
-    noise = tree["recordings/cortex_noise"]
-    lengths = noise["length"].values
-    weights, steps = eh_rule(p, 3, goals, [rows[:k] for rows, k in zip(noise["value"].values, lengths, strict=True)])
-    final = tree["weights_final/inputs_cortex"].values
-    assert steps == list(lengths) == list(tree["learning/duration"].values)
-    assert np.abs(noise["value"].values[0]).max() <= p.exploration
-    assert np.abs(final - tree["weights_initial/inputs_cortex"].values).max() > 0.01
-    np.testing.assert_allclose(final, weights, rtol=0, atol=1e-10)
+    executable.run(5, recorder, after_trial)
+    noises = list(recorder.results["cortex_noise"].values())
+    weights, steps = eh_rule(p, 3, goals, noises)
+    learned = executable.arrays["inputs_cortex_weight"].reshape(p.n_inputs, p.n_cortex).T
+    assert np.max(np.abs(np.concatenate(noises))) <= p.exploration
+    assert steps == [len(noise) for noise in noises] == durations
+    assert np.max(np.abs(learned - session(p, 3).weights)) > 0.01
+    np.testing.assert_allclose(learned, weights, rtol=0, atol=1e-10)
 
 
 def test_calibration() -> None:
@@ -108,12 +101,13 @@ def test_turn_has_the_sense_that_undoes_the_rotation() -> None:
 
 
 def test_learning_raises_the_match_and_the_report_shows_it() -> None:
-    p = values()
+    p = values(n_inputs=40, n_cortex=80)
     with Simulation(MODEL.network(p, 0), p.dt, Reference()) as simulation:
-        tree = simulation.run(60, record=False, attributes=MODEL.attributes(p))
-    before, after = outcome(p, 0, tree).match
-    assert after > before + 0.05
-    assert np.all(tree["learning/hit"].values == 1)
+        tree = simulation.run(100, record=False, attributes=MODEL.attributes(p))
+    found = outcome(p, 0, tree)
+    assert found.match[1] > found.match[0] + 0.05
+    assert np.all(np.asarray(tree["learning/hit"]) == 1)
     assert MODEL.report is not None
     section = MODEL.report(tree)[0]
-    assert f"{after:.2f}"[:4] in section.html and "<svg" in section.html
+    assert "rotated {:.1f}, others {:.1f} degrees".format(*found.groups(found.shift)) in section.html
+    assert "<svg" in section.html

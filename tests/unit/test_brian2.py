@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _ctypes as ctypes_module
 import os
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,12 +20,26 @@ from brian2.devices import all_devices, get_device, reset_device
 from neuroplast.backends.brian2 import Brian2, Brian2Library, Brian2Runtime, Brian2Standalone
 from neuroplast.backends.brian2.groups import populations
 from neuroplast.backends.brian2.project import generate
+from neuroplast.backends.brian2.runtime import remove_truncated
 from neuroplast.backends.cpp.build import find_compiler
 from neuroplast.backends.reference import Recorder, Reference
 from neuroplast.errors import LoweringError
 from neuroplast.expressions import FUNCTIONS, expression
 from neuroplast.ir.program import (
-    CLOCK, PROBE_SCALE, Array, CallTask, Deliver, Draw, EndLearn, Learn, Map, Product, Recording, Remember, StepProgram, Sum,
+    CLOCK,
+    PROBE_SCALE,
+    Array,
+    CallTask,
+    Deliver,
+    Draw,
+    EndLearn,
+    Learn,
+    Map,
+    Product,
+    Recording,
+    Remember,
+    StepProgram,
+    Sum,
     Synapses,
 )
 
@@ -239,7 +255,8 @@ def test_after_trial_stops_and_arrays_are_live(target) -> None:
         each.arrays["w"][:] *= 0.5
         assert each.run(1, recorder, lambda trial, arrays: totals.append(float(arrays["total"][0])) or True) == 1
     assert totals[0] == totals[1] and executable.arrays[CLOCK].tolist() == [50, 3, 0, 50]
-    executable.close()
+    for _ in range(2):
+        executable.close()
     np.testing.assert_allclose(executable.arrays["w"], reference.arrays["w"], rtol=1e-10)
 
 
@@ -268,12 +285,12 @@ def test_library_instances_are_independent_and_run_in_threads() -> None:
 
     class Ready:
         def prepare(self, program, task):
-            return instances[threading.current_thread().name == "two" and 2 or 1]
+            return instances[int(threading.current_thread().name)]
 
     def job(k: int) -> None:
         results[k] = Results(Ready(), program, 4)
 
-    threads = [threading.Thread(target=job, args=(k,), name=name) for k, name in ((1, "one"), (2, "two"))]
+    threads = [threading.Thread(target=job, args=(k,), name=str(k)) for k in (1, 2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -312,6 +329,17 @@ def test_brian2_is_left_as_it_was() -> None:
         reset_device()
         brian2.prefs.core.default_float_dtype = np.float64
         brian2.defaultclock.dt = 0.1 * brian2.ms
+
+
+def test_truncated_modules_leave_cythons_cache(tmp_path: Path) -> None:
+    whole = Path(ctypes_module.__file__).read_bytes()
+    for name, content, age in (("whole", whole, 100), ("half", whole[: len(whole) // 2], 100), ("empty", b"", 100),
+                               ("being_written", whole[:100], 0)):
+        path = tmp_path / f"{name}.so"
+        path.write_bytes(content)
+        os.utime(path, (time.time() - age, time.time() - age))
+    remove_truncated(tmp_path)
+    assert {path.stem for path in tmp_path.iterdir()} == {"whole", "being_written"}
 
 
 @needs_compiler

@@ -54,7 +54,7 @@ from neuroplast.ir.program import (
 
 pytestmark = pytest.mark.skipif(build.find_compiler() is None, reason="no C++ compiler")
 
-N_PRE, N_POST, STEPS = 13, 37, 75
+N_PRE, N_POST, STEPS = 13, 37, 175
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -115,10 +115,13 @@ def network(
     *, graded: bool = False, dense: bool = True, delays: bool = False, release: bool = False, recovery: bool = False,
     noise: bool = False, products: tuple[Product, ...] = SIMPLE, decay: float = 0.93, order: int = 0,
     update: str = "continuous", low: float | None = None, high: float | None = None, bound_each: str = "step",
-    max_change: float | None = None, target: str = "w", rate: float = 0.02, reset: bool = True,
+    max_change: float | None = None, target: str = "w", rate: float = 0.02, reset: bool = True, drive: float = 0.4, endless: bool = False,
     record: tuple[tuple[str, int], ...] = (), **more: Any,
 ) -> StepProgram:
-    """Noisy units ``pre`` -> plastic synapses -> ``post``, with a modulator that changes its sign."""
+    """Noisy units ``pre`` -> plastic synapses -> ``post``, with a modulator that changes its sign.
+
+    drive: how much noise, 0.2 for rare spikes.  endless: traces that never become zero.
+    """
     b, rng = Workbench(reset), np.random.default_rng(1)
     connected = np.ones((N_PRE, N_POST), bool) if dense else rng.random((N_PRE, N_POST)) < 0.6
     pre, post = (x.astype(np.int32) for x in np.nonzero(connected))
@@ -168,9 +171,10 @@ def network(
         "pre>post", synapses, "w", "weight noise" if noise else None, "in", "pre output", ring, depth, not graded,
         0 if delays else depth, steps_each, None if delays else "arrived", state,
     ))
+    reset_v = "v" if graded else "where(out > 0.5, 0, v)"
     spikes = ("out", "tanh(v)") if graded else ("out", "where(v > 1, 1, 0)")
     neurons = [
-        Map("pre", N_PRE, code(("v", "0.9*v + 0.4*x + 0.07"), spikes, ("v", "v" if graded else "where(out > 0.5, 0, v)")),
+        Map("pre", N_PRE, code(("v", f"0.9*v + {drive}*x + 0.07"), spikes, ("v", reset_v)),
             {"v": "v", "x": "pre noise", "out": "pre output"}),
         Map("post", N_POST, code(("g", "0.8*g + arriving"), ("u", "tanh(u + (g - u)*0.1 + 0.01*x)")),
             {"g": "g", "arriving": "in", "u": "u", "x": "post noise"}),
@@ -181,8 +185,9 @@ def network(
         "pre>post", synapses, target, eligibility, pending, products, decay, 0.07, 0.8, "M", 30 * rate, rate, update, low, high,
         bound_each, max_change,
     )
+    trace = code(("x", "0.95*x + a")) if endless else code(("x", "0.6*x + a"), ("x", "where(abs(x) < 0.1, 0, x)"))
     after: list[Operation] = [
-        Map("trace", N_PRE, code(("x", "0.6*x + a"), ("x", "where(abs(x) < 0.1, 0, x)")), {"x": "trace", "a": "arrived"}),
+        Map("trace", N_PRE, trace, {"x": "trace", "a": "arrived"}),
         learn, Sum("activity", N_POST, expression("u*u"), {"u": "u"}),
         Map("task", 1, code(("total", "total + 0.1*a")), {"total": "total", "a": "activity"}),
         Remember("pre", "pre output", ring, depth, N_PRE, not graded),
@@ -333,6 +338,17 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "a plain integral": (ACTIVE, {"decay": 1.0}),
     "no trace": (ACTIVE, {"decay": 0.0}),
     "no trace with bounds": (ACTIVE, {"decay": 0.0, "low": 0.05, "high": 0.25}),
+    "rare": (ACTIVE, {"drive": 0.2}),
+    "rare with bounds": (ACTIVE, {"drive": 0.2, "low": 0.05, "high": 0.25}),
+    "rare with bounds far apart": (ACTIVE, {"drive": 0.2, "low": 0.05, "high": 2.0, "decay": 0.99}),
+    "rare with bounds met often": (ACTIVE, {"drive": 0.2, "low": 0.1, "high": 0.2, "decay": 0.99, "rate": 0.1}),
+    "mostly idle with bounds": (ACTIVE, {"drive": 0.16, "low": 0.05, "high": 0.25, "decay": 0.97, "rate": 0.004, "steps": 800}),
+    "rare, deferred": (HISTORY, {"drive": 0.2, "update": "deferred"}),
+    "endless": (ACTIVE, {"drive": 0.2, "endless": True}),
+    "endless with rank two": (ACTIVE, {"drive": 0.2, "endless": True, "products": RANK_TWO, "low": 0.0, "bound_each": "trial"}),
+    "endless with bounds": (ACTIVE, {"drive": 0.2, "endless": True, "low": 0.05, "high": 0.25}),
+    "endless, deferred": (HISTORY, {"drive": 0.2, "endless": True, "update": "deferred"}),
+    "endless, deferred without reset": (ACTIVE, {"drive": 0.2, "endless": True, "update": "deferred", "reset": False}),
     "weight noise": (ACTIVE, {"noise": True}),
     "delays": (ACTIVE, {"delays": True}),
     "deferred without reset": (ACTIVE, {"update": "deferred", "reset": False, "low": 0.0, "high": 0.25}),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import _ctypes
 import ctypes
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from neuroplast.backends.brian2.shim import samples_in_a_trial
+from neuroplast.backends.brian2.shim import sample_shape
 from neuroplast.backends.cpp.build import read_verified
 from neuroplast.backends.cpp.emit import configuration
 from neuroplast.backends.reference import Interpreter, Recorder, start_pass
@@ -98,9 +100,14 @@ class Kernel:
         self._callback = _CALLBACK(self._call_task)
         self._buffers: dict[str, np.ndarray] = {}
         self.before, self._after = self.library.np_before, self.library.np_after
+        self.close = weakref.finalize(self, _ctypes.dlclose, self.library._handle)
+        """Unload the library; the arrays are Python's own."""
+        self.close.atexit = False
 
     def begin(self, recorder: Recorder) -> None:
         """The next step is the first of a trial."""
+        if not self.close.alive:
+            raise RuntimeError("this executable is closed")
         self._recorder, self._failure = recorder, None
         self.library.np_bind(self.pointers, self._callback)
         self._open_trial()
@@ -133,10 +140,8 @@ class Kernel:
         for k, recording in enumerate(self._program.recordings):
             pointer = None
             if self._trial in self._recorder.trials[recording.name]:
-                width = self._arrays[recording.array].size if recording.units is None else len(recording.units)
-                shape = (samples_in_a_trial(self._program, recording.stride), width)
-                self._buffers[recording.name] = np.empty(shape, np.uint8 if recording.spikes else np.float64)
-                pointer = self._buffers[recording.name].ctypes.data
+                buffer = np.empty(sample_shape(self._program, recording), np.uint8 if recording.spikes else np.float64)
+                self._buffers[recording.name], pointer = buffer, buffer.ctypes.data
             self.library.np_record(k, pointer)
 
     def _close_trial(self) -> None:
@@ -145,12 +150,6 @@ class Kernel:
                 samples = self.library.np_recorded(k)
                 if samples:
                     self._recorder.results[recording.name][self._trial] = self._buffers[recording.name][:samples]
-
-    def close(self) -> None:
-        """Unload the library; the arrays are Python's own."""
-        import _ctypes
-
-        _ctypes.dlclose(self.library._handle)
 
 
 def _load(path: Path) -> ctypes.CDLL:

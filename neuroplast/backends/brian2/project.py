@@ -16,6 +16,7 @@ from __future__ import annotations
 import gc
 import re
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,8 +75,17 @@ def current_device(device: Any) -> Iterator[None]:
         reset_device()
 
 
+_generating = threading.Lock()
+"""Brian2 has one current device for all threads."""
+
+
 def generate(found: tuple[Population, ...], dt: float) -> Project:
     """Let Brian2 write the C++ of the groups, with a call into the kernel before and after the neurons of each step."""
+    with _generating:
+        return _generate(found, dt)
+
+
+def _generate(found: tuple[Population, ...], dt: float) -> Project:
     gc.collect()  # names of code objects are unique among the living: the same program must give the same text
     device = CPPStandaloneDevice()
     with (
@@ -95,7 +105,7 @@ def generate(found: tuple[Population, ...], dt: float) -> Project:
         try:
             network.run(0 * brian2.second, namespace={})
         except Exception as error:
-            raise refused(error, found) from error
+            raise refused(error, found, network) from error
         device.build(directory=folder, compile=False, run=False, with_output=False)
         assert not device.static_arrays, "a project without data files was expected"
         writer = device.writer
@@ -110,8 +120,10 @@ def generate(found: tuple[Population, ...], dt: float) -> Project:
     return Project(files, pointers)
 
 
-def refused(error: Exception, found: tuple[Population, ...]) -> LoweringError:
+def refused(error: Exception, found: tuple[Population, ...], network: brian2.Network) -> LoweringError:
     """Brian2's refusal of a group, with the population's name and line."""
+    for group in network.objects:
+        group._network = network.id  # else each warns, when it is deleted, that it has never been in a network
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__

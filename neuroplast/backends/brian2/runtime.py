@@ -6,12 +6,16 @@ With a C++ compiler the operations call the compiled kernel on Brian2's own arra
 
 from __future__ import annotations
 
+import struct
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import brian2
 import numpy as np
 from brian2.codegen.runtime.cython_rt import CythonCodeObject
+from brian2.codegen.runtime.cython_rt.extension_manager import get_cython_cache_dir
 from brian2.codegen.runtime.numpy_rt import NumpyCodeObject
 from brian2.devices.device import all_devices
 
@@ -27,6 +31,8 @@ from neuroplast.errors import DescriptionError, LoweringError
 from neuroplast.ir.program import CLOCK, TRIAL, Note, StepProgram
 
 CODEGEN = ("auto", "cython", "numpy")
+BEING_WRITTEN = 60.0
+"""Seconds for which a short file may belong to another process that is about to finish it."""
 
 
 class Brian2RuntimeExecutable:
@@ -35,12 +41,14 @@ class Brian2RuntimeExecutable:
     def __init__(self, program: StepProgram, task: TaskCaller | None, compiled: bool, report: LoweringReport) -> None:
         self.program, self.report = program, report
         self.arrays = program.fresh_arrays()
-        self._found = populations(program)
+        if compiled:
+            remove_truncated(Path(str(get_cython_cache_dir())))
+        found = populations(program)
         with _runtime_device():
             clock = brian2.Clock(dt=program.dt * brian2.second, name="neuroplast_runtime_clock*")
             codegen = CythonCodeObject if compiled else NumpyCodeObject
-            groups = {p.name: neuron_group(p, clock, codegen) for p in self._found}
-            for name, (population, variable) in group_arrays(self._found).items():
+            groups = {p.name: neuron_group(p, clock, codegen) for p in found}
+            for name, (population, variable) in group_arrays(found).items():
                 view = groups[population.name].variables[variable].get_value()
                 view[:] = self.arrays[name].ravel()
                 self.arrays[name] = view.reshape(self.arrays[name].shape)
@@ -57,7 +65,7 @@ class Brian2RuntimeExecutable:
             try:
                 self._network.run(0 * brian2.second, namespace={})
             except Exception as error:
-                raise refused(error, self._found) from error
+                raise refused(error, found, self._network) from error
         self._check_compiled(groups)
 
     @staticmethod
@@ -143,6 +151,20 @@ class Brian2Runtime:
         if self.codegen == "auto" and compiler is None:
             found = (*found, Note(program.name, "code generation", "Cython and C++", "NumPy: no C++ compiler was found"))
         return Brian2RuntimeExecutable(program, task, compiler is not None, LoweringReport(self.name, found))
+
+
+def remove_truncated(folder: Path) -> None:
+    """Take half-written modules (a killed linker, a full disk) out of Cython's cache: loading one ends the process."""
+    for path in folder.glob("*.so"):
+        with path.open("rb") as file:
+            header = file.read(64)
+        if header[:5] == b"\x7fELF\x02" and len(header) == 64:
+            start, size, count = *struct.unpack_from("<Q", header, 40), *struct.unpack_from("<HH", header, 58)
+            whole = start + size * count  # the table of sections comes last
+        else:
+            whole = 64 if len(header) < 64 else 0
+        if path.stat().st_size < whole and time.time() - path.stat().st_mtime > BEING_WRITTEN:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

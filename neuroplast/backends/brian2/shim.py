@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 from neuroplast.backends.brian2.project import HOOKS_HEADER, NETWORK, Project
 from neuroplast.backends.cpp.emit import configuration
-from neuroplast.ir.program import CLOCK, TRIAL, StepProgram
+from neuroplast.ir.program import CLOCK, TRIAL, Recording, StepProgram
 
 _HOOKS = """
 #pragma once
@@ -192,15 +192,13 @@ def program_source(program: StepProgram, project: Project, kernel: str) -> str:
     """
     names = list(program.arrays)
     sizes = {name: array.initial.nbytes for name, array in program.arrays.items()}
-    width = [
-        program.arrays[r.array].initial.size if r.units is None else len(r.units) for r in program.recordings
-    ]
+    shapes = [sample_shape(program, r) for r in program.recordings]
     keys, initial = configuration(program)
     driver = _PROGRAM.format(
         key_bytes=keys.nbytes, initial_bytes="".join(f"{array.nbytes}, " for array in initial), n_initial=len(initial),
         bytes=", ".join(str(size) for size in sizes.values()),
-        sample_bytes="".join(f"{w * (1 if r.spikes else 8)}, " for w, r in zip(width, program.recordings, strict=True)),
-        samples="".join(f"{samples_in_a_trial(program, r.stride)}, " for r in program.recordings),
+        sample_bytes="".join(f"{s[1] * (1 if r.spikes else 8)}, " for s, r in zip(shapes, program.recordings, strict=True)),
+        samples="".join(f"{samples}, " for samples, _ in shapes),
         n_arrays=len(names), n_recordings=len(program.recordings), clock=names.index(CLOCK), trial=TRIAL,
         measures="\n    ".join(f"write(measures, arrays[{names.index(a)}], 8);" for a in program.measures.values()),
         trial_duration=_trial_duration(program),
@@ -208,9 +206,10 @@ def program_source(program: StepProgram, project: Project, kernel: str) -> str:
     return _unit(program, project, kernel, driver)
 
 
-def samples_in_a_trial(program: StepProgram, stride: int) -> int:
-    """The most samples that a recording takes in one trial."""
-    return program.steps // stride if stride else 1
+def sample_shape(program: StepProgram, recording: Recording) -> tuple[int, int]:
+    """The most samples that a recording takes in one trial, and the values of each."""
+    width = program.arrays[recording.array].initial.size if recording.units is None else len(recording.units)
+    return program.steps // recording.stride if recording.stride else 1, width
 
 
 def _trial_duration(program: StepProgram) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 
 from neuroplast.backends.brian2.groups import populations
 from neuroplast.backends.brian2.project import generate
-from neuroplast.backends.brian2.shim import program_source
+from neuroplast.backends.brian2.shim import program_source, sample_shape
 from neuroplast.backends.cpp.build import compile_program
 from neuroplast.backends.cpp.emit import configuration, kernel_source
 from neuroplast.backends.cpp.plasticity import notes
@@ -81,9 +81,9 @@ class Brian2StandaloneExecutable:
         with path.open("rb") as file:
             while (head := np.fromfile(file, np.int64, 3)).size:
                 recording = self.program.recordings[head[0]]
-                width = self.arrays[recording.array].size if recording.units is None else len(recording.units)
+                width = sample_shape(self.program, recording)[1]
                 dtype = np.uint8 if recording.spikes else np.float64
-                values = np.fromfile(file, dtype, int(head[2]) * width).reshape(-1, width)
+                values = np.fromfile(file, dtype, int(head[2]) * width).reshape(int(head[2]), width)
                 if len(values):
                     recorder.results[recording.name][int(head[1])] = values
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from neuroplast.backends.cpp.access import uses
 from neuroplast.backends.cpp.names import Names, number
 from neuroplast.backends.cpp.plasticity import Form
@@ -45,6 +47,11 @@ class Delivery:
         read = {op.weight} | ({op.release.q} if op.release is not None else set())
         self.late = [form for form in forms.values() if form.stale & read]
         self.tag = names(op.into)
+        weight = program.arrays[op.weight]
+        self.uniform = (
+            op.synapses.dense and op.release is None and op.noise is None and weight.kind == "constant"
+            and weight.initial.size > 0 and bool(np.all(weight.initial == weight.initial.flat[0]))
+        )
         self.deepest = op.depth
         self.columns = names.size(op.ring) // op.depth if op.ring is not None else 0
 
@@ -116,6 +123,9 @@ class Delivery:
             ]
         if op.release is not None:
             lines.append(f"std::memcpy({arrivals(op.release, names)}, fired, sizeof(int32_t)*(fired[0] + 1));")
+        if self.uniform:  # every spike adds the same to everybody: counting them is enough
+            each = f"fired[0]*{names(op.weight)}[0]"
+            return [*lines, f"const double each = {each};", f"for (long i = 0; i < {s.n_post}; ++i) into[i] = each;"]
         loop = ["for (int32_t c = 1; c <= fired[0]; ++c) {", "const long j = fired[c];"]
         return [*lines, *loop, *self._current("j"), *self._row("1.0"), "}"]
 

@@ -11,13 +11,14 @@ namespace np_kernel {
 template <class C> struct History {
     enum { RANK = C::rank, ENTRIES = C::steps * C::rank, WIDTH = (C::n_post + LANES - 1) / LANES * LANES, TILE = 64, GROUP = 4,
            CHUNK = UNROLL * LANES };
-    double post[ENTRIES][WIDTH], g[C::steps], value[C::n_pre][ENTRIES], influence[C::steps];
+    double post[ENTRIES][WIDTH], g[C::steps], influence[C::steps];
+    double value[C::n_pre][ENTRIES];
     int32_t when[C::n_pre][ENTRIES], count[C::n_pre];
     long logged;
     const int32_t *row_start, *target;
-    // the entries of one row or of a group of rows: which, and the factor for each row
-    int32_t entry[ENTRIES], place[ENTRIES], stamp[ENTRIES], stamps;
-    double factor[ENTRIES * GROUP];
+    // what is summed: rows one by one, or in groups that share their entries; the lists begin at the (first) row's place
+    int32_t together[C::n_pre], entries[C::n_pre], entry[C::n_pre][ENTRIES], place[ENTRIES], stamp[ENTRIES];
+    double factor[C::n_pre][ENTRIES];
 
     void bind(const int32_t* starts, const int32_t* posts) { row_start = starts; target = posts; }
 
@@ -28,18 +29,13 @@ template <class C> struct History {
 
     // The presynaptic factor k of this step; most of its values are zero
     void keep(const double* pre, int k) {
-        const int32_t at = static_cast<int32_t>(logged * RANK + k);
-        long j = 0;
-        for (; j + 8 <= C::n_pre; j += 8) {
-            double any = 0.0;
-            for (int l = 0; l < 8; ++l) any += std::fabs(pre[j + l]);
-            if (any != 0.0) for (int l = 0; l < 8; ++l) keep_one(j + l, pre[j + l], at);
-        }
-        for (; j < C::n_pre; ++j) keep_one(j, pre[j], at);
+        const int32_t at = static_cast<int32_t>(logged * RANK + k), whole = C::n_pre / 8 * 8;
+        for (int32_t j = 0; j < whole; j += 8)
+            for (unsigned bits = nonzero(pre + j); bits; bits &= bits - 1) keep_one(j + __builtin_ctz(bits), pre, at);
+        for (int32_t j = whole; j < C::n_pre; ++j) if (pre[j] != 0.0) keep_one(j, pre, at);
     }
-    void keep_one(long j, double x, int32_t at) {
-        if (x == 0.0) return;
-        value[j][count[j]] = x;
+    void keep_one(int32_t j, const double* pre, int32_t at) {
+        value[j][count[j]] = pre[j];
         when[j][count[j]++] = at;
     }
 
@@ -65,13 +61,13 @@ template <class C> struct History {
             for (long j = 0; j < C::n_pre; ++j) add_sparse(out + row_start[j], j);
             return;
         }
-        stamps = 0;
-        for (long t = 0; t < ENTRIES; ++t) stamp[t] = 0;
+        for (long t = 0; t < ENTRIES; ++t) stamp[t] = -1;
+        for (long j = 0; j < C::n_pre; j += together[j]) list_entries(static_cast<int32_t>(j));
         for (long i = 0; i < WIDTH; i += TILE) {  // the factors of one tile stay in the cache for all rows
             const long stop = i + TILE < WIDTH ? i + TILE : static_cast<long>(WIDTH);
-            long j = 0;
-            for (; j + GROUP <= C::n_pre; j += GROUP) add_group(out, j, i, stop);
-            for (; j < C::n_pre; ++j) add_row(out, j, i, stop);
+            for (long j = 0; j < C::n_pre; j += together[j]) {
+                if (together[j] == GROUP) add_rows<GROUP>(out, j, i, stop); else add_rows<1>(out, j, i, stop);
+            }
         }
     }
 
@@ -85,49 +81,53 @@ template <class C> struct History {
         }
     }
 
-    void add_row(double* out, long j, long i, long stop) {
-        for (int32_t c = 0; c < count[j]; ++c) {
-            entry[c] = when[j][c];
-            factor[c] = value[j][c] * influence[when[j][c] / RANK];
-        }
-        for (; i + CHUNK <= stop; i += CHUNK) sum<1, UNROLL>(out, j, i, count[j]);
-        for (; i < stop; i += LANES) sum<1, 1>(out, j, i, count[j]);
-    }
-
-    // Rows that are active in much the same steps share the reading of the postsynaptic factors
-    void add_group(double* out, long j, long i, long stop) {
-        int32_t n = 0, total = 0;
-        ++stamps;
-        for (int r = 0; r < GROUP; ++r) {
-            total += count[j + r];
-            for (int32_t c = 0; c < count[j + r]; ++c) {
-                const int32_t at = when[j + r][c];
-                if (stamp[at] != stamps) {
-                    stamp[at] = stamps;
-                    entry[n] = at;
-                    place[at] = n;
-                    for (int l = 0; l < GROUP; ++l) factor[GROUP * n + l] = 0.0;
-                    ++n;
+    // Rows that are active in much the same steps go together: they share the reading of the postsynaptic factors
+    void list_entries(int32_t j) {
+        int32_t n = 0, total = 0, *all_of_them = entry[j];
+        double* factors = factor[j];
+        if (j + GROUP <= C::n_pre) {
+            for (int r = 0; r < GROUP; ++r) {
+                total += count[j + r];
+                for (int32_t c = 0; c < count[j + r]; ++c) {
+                    const int32_t at = when[j + r][c];
+                    if (stamp[at] != j) {
+                        stamp[at] = j;
+                        all_of_them[n] = at;
+                        place[at] = n;
+                        for (int l = 0; l < GROUP; ++l) factors[GROUP * n + l] = 0.0;
+                        ++n;
+                    }
+                    factors[GROUP * place[at] + r] = value[j + r][c] * influence[at / RANK];
                 }
-                factor[GROUP * place[at] + r] = value[j + r][c] * influence[at / RANK];
             }
         }
-        if (2 * n > total) {
-            for (int r = 0; r < GROUP; ++r) add_row(out, j + r, i, stop);
+        if (2 * n < total) {
+            together[j] = GROUP;
+            entries[j] = n;
             return;
         }
-        for (; i + CHUNK <= stop; i += CHUNK) sum<GROUP, UNROLL>(out, j, i, n);
-        for (; i < stop; i += LANES) sum<GROUP, 1>(out, j, i, n);
+        together[j] = 1;
+        entries[j] = count[j];
+        for (int32_t c = 0; c < count[j]; ++c) {
+            all_of_them[c] = when[j][c];
+            factors[c] = value[j][c] * influence[when[j][c] / RANK];
+        }
     }
 
-    template <int R, int N> void sum(double* out, long j, long i, int32_t n) {
+    template <int R> void add_rows(double* out, long j, long i, long stop) const {
+        for (; i + CHUNK <= stop; i += CHUNK) sum<R, UNROLL>(out, j, i);
+        for (; i < stop; i += LANES) sum<R, 1>(out, j, i);
+    }
+
+    template <int R, int N> void sum(double* out, long j, long i) const {
         Vector total[R][N];
         for (int r = 0; r < R; ++r) for (int v = 0; v < N; ++v) total[r][v] = all(0.0);
-        for (int32_t c = 0; c < n; ++c) {
-            const double* y = post[entry[c]] + i;
+        const double* f = factor[j];
+        for (int32_t c = 0; c < entries[j]; ++c, f += R) {
+            const double* y = post[entry[j][c]] + i;
             Vector yy[N];
             for (int v = 0; v < N; ++v) yy[v] = load(y + v * LANES);
-            for (int r = 0; r < R; ++r) for (int v = 0; v < N; ++v) total[r][v] += factor[R * c + r] * yy[v];
+            for (int r = 0; r < R; ++r) for (int v = 0; v < N; ++v) total[r][v] += f[r] * yy[v];
         }
         double last[N * LANES];
         for (int r = 0; r < R; ++r) {

@@ -134,5 +134,5 @@ def _is_for_the_end(program: StepProgram, learn: Learn, in_step: list[Operation]
         learn.update in ("deferred", "episodic") and program.reset and len(ends) == 1 and fresh and once
         and not any(set(kept) & uses(op) for op in elsewhere)
         and not any(r.array in kept and r.stride for r in program.recordings)
-        and entries * (12 * s.n_pre + 8 * s.n_post) <= HISTORY_BYTES
+        and entries * (24 * s.n_pre + 8 * s.n_post) <= HISTORY_BYTES
     )

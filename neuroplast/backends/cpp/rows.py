@@ -162,10 +162,14 @@ class History:
         if learn.update == "episodic":
             return [*lines, *end_learn(learn, names)]
         assert learn.pending is not None
-        w, pending, n = names(learn.target), names(learn.pending), learn.synapses.n
-        add = [f"{self.history}.weigh(-1);", f"{self.history}.add({w});"]
-        loop = ["NP_IVDEP", f"for (long s = 0; s < {n}; ++s) {{", f"{w}[s] = {bounded(learn, f'{w}[s] + {pending}[s]')};"]
-        return [*lines, *add, *loop, f"{pending}[s] = 0.0;", "}"]
+        w, pending, loop = names(learn.target), names(learn.pending), f"for (long s = 0; s < {learn.synapses.n}; ++s) "
+        lines += [
+            f"{self.history}.weigh(-1);", f"{self.history}.add({w});", "{", "double given = 0.0;",
+            f"{loop}given += std::fabs({pending}[s]);", f"if (given != 0.0) {loop}{{", f"{w}[s] += {pending}[s];",
+            f"{pending}[s] = 0.0;", "}", "}",
+        ]
+        inside = bounded(learn, f"{w}[s]")
+        return lines if inside == f"{w}[s]" else [*lines, f"{loop}{w}[s] = {inside};"]
 
     def _fill(self, array: str, k: int) -> list[str]:
         target = self.names(array)
