@@ -13,12 +13,18 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from neuroplast.report.figures import INK, ROLES, SOFT, style
 
 ROOT = Path(__file__).resolve().parent.parent
 COLOURS = {"ours": ROLES["blue"], "brian2": ROLES["orange"], "limit": ROLES["green"]}
 LABELS = {"ours": "neuroplast", "brian2": "Brian2 by hand", "limit": "C++ by hand"}
+
+
+def plain(number: float) -> str:
+    """Three digits, never a power of ten."""
+    return f"{number:.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def draw(result: dict[str, Any]) -> Figure:
@@ -32,7 +38,7 @@ def draw(result: dict[str, Any]) -> Figure:
         steps.barh(places, [row["us_per_step"] for row in rows], color=colours, height=0.72)
         for place, row in zip(places, rows, strict=True):
             steps.annotate(
-                f" {row['us_per_step']:.3g}", (row["us_per_step"], place), va="center", fontsize=8.4, color=INK
+                f" {plain(row['us_per_step'])}", (row["us_per_step"], place), va="center", fontsize=8.4, color=INK
             )
         steps.set(xscale="log", xlabel="µs of CPU time a step", title=f"{result['case']}: time of a step")
         steps.set_yticks(places, [row["implementation"] for row in rows])
@@ -41,6 +47,9 @@ def draw(result: dict[str, Any]) -> Figure:
             starts.scatter([row[key] for row in rows], places, marker=marker, s=28, color=colours)
         starts.set(xscale="log", xlabel="s until the first step", title="start")
         starts.grid(axis="x")
+        for axes in (steps, starts):
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
         kinds = {row["group"]: None for row in reversed(rows)}
         handles = [Patch(color=COLOURS.get(kind, SOFT), label=LABELS.get(kind, kind)) for kind in kinds]
         handles += [

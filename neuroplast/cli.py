@@ -83,7 +83,7 @@ def run(
         found = model_named(model)
         order = Order(model, target, trials, seed, tuple(settings) if settings else None, quick or None)
         label = f"{model} seed {seed or 0}"
-        with display.Watch(console, found.learning_measure) as watch:
+        with display.Watch(Console(stderr=True), found.learning_measure) as watch:
             watch.wait(label)
             done = carry_out(order, out, resume, lambda progress: watch.show(label, progress), checkpoint_every)
         for warning in done.warnings:
@@ -125,12 +125,12 @@ def reproduce(
         folder = out or Path("results") / ("reproduce-quick" if quick else "reproduce")
         verdicts = []
         for model in chosen:
-            with display.Watch(console, model.learning_measure) as watch:
+            with display.Watch(Console(stderr=True), model.learning_measure) as watch:
                 lab = Lab(model, quick=quick, target=target, folder=folder, watch=watch.show)
                 for claim in model.claims:
                     watch.wait(f"{model.name}: {claim.name}")
                     verdicts.append(judge(claim, lab))
-                    console.print(f"{model.name}: {claim.name}:", display.verdict_text(verdicts[-1]), highlight=False)
+                    watch.console.print(f"{model.name}: {claim.name}:", display.verdict_text(verdicts[-1]), highlight=False)
         for model in chosen:
             console.print(display.verdict_table(model.name, [verdict for verdict in verdicts if verdict.model == model.name]))
         return [verdict.row() for verdict in verdicts], int(any(verdict.verdict == "fails" for verdict in verdicts))

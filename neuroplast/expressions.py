@@ -11,7 +11,7 @@ import ast
 import operator
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
 from typing import Any
@@ -55,7 +55,7 @@ class Expression:
     """A checked expression. ``names`` are its free variables."""
 
     text: str
-    names: frozenset[str]
+    names: frozenset[str] = field(repr=False)  # its order changes from process to process, and programs are told apart by repr
 
     def __str__(self) -> str:
         return self.text
@@ -137,6 +137,7 @@ def _parse(text: str) -> ast.expr:
                 raise SyntaxError(f"operator in '{ast.unparse(node)}' is not known")
         elif not isinstance(node, (ast.BoolOp, ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context)):
             raise SyntaxError(f"'{ast.unparse(node)}' is not part of the language")
+    _render(tree, str, 0)  # RecursionError for what is nested too deeply to be written
     return tree
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import cast
 
 import numpy as np
 
 from neuroplast.backends.cpp.build import compile_library
 from neuroplast.backends.cpp.emit import configuration, kernel_source
-from neuroplast.backends.cpp.library import Library
-from neuroplast.backends.cpp.plasticity import notes
+from neuroplast.backends.cpp.library import Library, aligned
+from neuroplast.backends.cpp.plasticity import late_arrays, notes
 from neuroplast.backends.reference import Recorder
 from neuroplast.backends.targets import AfterTrial, LoweringReport, TaskCaller
 from neuroplast.errors import LoweringError
@@ -20,10 +22,28 @@ PATIENCE = 0.25
 """Seconds of uninterrupted native code to aim at: Ctrl-C is seen between calls."""
 
 
+class LiveArrays(Mapping[str, np.ndarray]):
+    """The arrays of a running program. Those that are ``late`` are computed when somebody looks at them."""
+
+    def __init__(self, arrays: dict[str, np.ndarray], late: frozenset[str], complete: Callable[[], None]) -> None:
+        self._arrays, self._late, self._complete = arrays, late, complete
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name in self._late:
+            self._complete()
+        return self._arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+
 class CompiledExecutable:
     """A program with its arrays and its own instance of the kernel. Threads may run several executables at once.
 
-    Within a trial the arrays of a plastic projection may lag behind (see the report); between trials all are complete.
+    Within a trial, which only a Python task sees, the weights and eligibilities of plastic projections may lag behind.
     """
 
     def __init__(self, program: StepProgram, task: TaskCaller | None) -> None:
@@ -31,15 +51,17 @@ class CompiledExecutable:
             raise LoweringError(f"the program '{program.name}' calls a Python task, and none was given")
         self.program = program
         self.report = LoweringReport("compiled", (*program.notes, *notes(program)))
-        self._arrays = program.fresh_arrays()
+        self._arrays = {name: aligned(array) for name, array in program.fresh_arrays().items()}
+        self._live = LiveArrays(self._arrays, late_arrays(program), self._complete)
         self._task, self._failure = task, None
-        self._library: Library | None = Library(compile_library(kernel_source(program, neurons=True, embed=False)))
+        source = kernel_source(program, neurons=True, embed=False, complete=False)
+        self._library: Library | None = Library(compile_library(source))
         self._library.configure(*configuration(program))
         self._library.bind(list(self._arrays.values()), self._call if program.calls_python else None)
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        return self._arrays
+        return cast("dict[str, np.ndarray]", self._live)  # a dictionary for all who only read it
 
     def run(self, trials: int, recorder: Recorder, after_trial: AfterTrial | None = None) -> int:
         """Run that many trials, or until ``after_trial`` gives False. What the task raises is raised here."""
@@ -50,17 +72,17 @@ class CompiledExecutable:
             if buffers or after_trial is not None:
                 together = 1
             else:
-                together = min(together, trials - done, self._unrecorded(recorder, trial, together))
+                together = self._unrecorded(recorder, trial, min(together, trials - done))
             for index in range(len(self.program.recordings)):
                 library.record(index, buffers.get(index))
             begun = time.perf_counter()
             ran = library.run(together)
+            seconds = time.perf_counter() - begun
             if ran < 0:
                 self._raise()
-            seconds = time.perf_counter() - begun
             self._keep(recorder, trial, buffers)
             done += ran
-            if after_trial is not None and not after_trial(trial, self._arrays):
+            if after_trial is not None and not after_trial(trial, self.arrays):
                 return done
             together = max(1, min(2 * together, int(PATIENCE * together / max(seconds, 1e-9))))
         return done
@@ -69,6 +91,10 @@ class CompiledExecutable:
         if self._library is None:
             raise RuntimeError("this executable is closed")
         return self._library
+
+    def _complete(self) -> None:
+        if self._library is not None:
+            self._library.complete()
 
     def _buffers(self, recorder: Recorder, trial: int) -> dict[int, np.ndarray]:
         """Memory for the recordings that are wanted of a trial."""
@@ -84,7 +110,7 @@ class CompiledExecutable:
         return samples, width
 
     def _unrecorded(self, recorder: Recorder, trial: int, most: int) -> int:
-        """How many trials from this one on, up to ``most``, are not recorded."""
+        """How many trials from this one on, up to ``most``, are not recorded. This one is not."""
         wanted = [recorder.trials[recording.name] for recording in self.program.recordings]
         count = 1
         while count < most and not any(trial + count in trials for trials in wanted):
@@ -115,6 +141,7 @@ class CompiledExecutable:
     def close(self) -> None:
         """Unload the kernel. The arrays stay."""
         if self._library is not None:
+            self._complete()
             self._library.close()
             self._library = None
 

@@ -58,9 +58,24 @@ def discretize(network: Network, dt: Any, duration: Any = None) -> StepProgram:
         seed=network.seed, arrays=b.arrays, trial_start=tuple(b.trial_start), before=(*b.before, *inputs, *b.deliver),
         neurons=tuple(b.neurons), after=(*b.learn, *b.observe), pass_end=tuple(b.pass_end),
         trial_end=(*b.trial_end, *b.baselines), measures=b.measures, measure_units=b.measure_units,
-        recordings=tuple(_recording(m, b) for m in network.monitors), done=b.done, reset=b.reset, notes=tuple(b.notes),
+        recordings=_recordings(network.monitors, b), done=b.done, reset=b.reset, notes=tuple(b.notes),
         task=b.task, populations={name: p.size for name, p in graph.populations.items()},
     )
+
+
+def _recordings(monitors: tuple[Monitor, ...], b: Builder) -> tuple[Recording, ...]:
+    found: dict[str, Monitor] = {}
+    recordings = []
+    for monitor in monitors:
+        recording = _recording(monitor, b)
+        if recording.name in found:
+            raise DescriptionError(
+                f"two monitors record '{recording.name}'", where=monitor.where, got=f"also declared at {found[recording.name].where}",
+                do="keep one of them, with all the trials and units that are wanted",
+            )
+        found[recording.name] = monitor
+        recordings.append(recording)
+    return tuple(recordings)
 
 
 def _recording(monitor: Monitor, b: Builder) -> Recording:

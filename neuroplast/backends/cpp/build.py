@@ -18,6 +18,8 @@ from neuroplast.errors import LoweringError
 
 # inf and NaN keep their meaning. -ffast-math must not reach the linker: there it would make denormals zero in the whole process
 COMPILE_FLAGS = ("-O3", "-std=c++17", "-fPIC", "-ffast-math", "-fno-finite-math-only", "-fno-math-errno", "-w")
+STEADY_FLAGS = ("--param=vect-max-peeling-for-alignment=0",)
+"""Of GCC: results must not depend, in their last digit, on where in memory an array happens to lie."""
 COMPILERS = ("g++", "clang++", "c++")
 LIMIT = 900
 """Seconds that a compilation may take."""
@@ -72,6 +74,8 @@ def _cached(source: str, suffix: str, link_flags: tuple[str, ...]) -> Path:
             "name it in the environment variable CXX, or take target 'reference'",
         )
     flags = (*COMPILE_FLAGS, "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native")
+    if "Free Software Foundation" in _version(compiler):
+        flags += STEADY_FLAGS
     key = hashlib.blake2b(
         "\0".join((source, *flags, *link_flags, compiler, _version(compiler), _processor())).encode(), digest_size=16
     ).hexdigest()

@@ -158,6 +158,9 @@ class Dense:
     def finish(self) -> list[str]:
         return end_learn(self.learn, self.names)
 
+    def complete(self) -> list[str]:
+        return []
+
 
 class Memoryless:
     """Without a trace the eligibility is the drive of the last step: its factors are kept, its array is written when needed."""
@@ -211,3 +214,6 @@ class Memoryless:
 
     def finish(self) -> list[str]:
         return end_learn(self.learn, self.names)
+
+    def complete(self) -> list[str]:
+        return []

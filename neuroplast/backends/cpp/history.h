@@ -15,15 +15,17 @@ template <class C> struct History {
     double value[C::n_pre][ENTRIES];
     int32_t when[C::n_pre][ENTRIES], count[C::n_pre];
     long logged;
+    bool complete;  // the eligibility arrays are those of the last step
     const int32_t *row_start, *target;
     // what is summed: rows one by one, or in groups that share their entries; the lists begin at the (first) row's place
     int32_t together[C::n_pre], entries[C::n_pre], entry[C::n_pre][ENTRIES], place[ENTRIES], stamp[ENTRIES];
     double factor[C::n_pre][ENTRIES];
 
-    void bind(const int32_t* starts, const int32_t* posts) { row_start = starts; target = posts; }
+    void bind(const int32_t* starts, const int32_t* posts) { row_start = starts; target = posts; complete = true; }
 
     void start() {
         logged = 0;
+        complete = false;
         for (long j = 0; j < C::n_pre; ++j) count[j] = 0;
     }
 

@@ -13,7 +13,18 @@ import numpy as np
 from neuroplast.backends.cpp.build import read_verified
 from neuroplast.errors import LoweringError
 
+ALIGNMENT = 64
+"""Bytes of a cache line, and of the longest vectors."""
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)
+
+
+def aligned(array: np.ndarray) -> np.ndarray:
+    """A copy at an address that vector code likes best."""
+    memory = np.empty(array.nbytes + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    result = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    result[...] = array
+    return result
 
 
 class Library:
@@ -61,6 +72,10 @@ class Library:
     def recorded(self, index: int) -> int:
         """Samples of a recording in the last trial."""
         return self._library.np_recorded(index)
+
+    def complete(self) -> None:
+        """Arrays that the kernel itself did not need, as of the last step."""
+        self._library.np_complete()
 
     def close(self) -> None:
         """Unload. No other method may be called any more."""

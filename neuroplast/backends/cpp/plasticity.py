@@ -63,6 +63,10 @@ class Form(Protocol):
         """In the place of EndLearn."""
         ...
 
+    def complete(self) -> list[str]:
+        """Arrays that nothing in the kernel needs: as of the end of the last trial."""
+        ...
+
 
 def choose_forms(program: StepProgram, names: Names) -> dict[str, Form]:
     """Projection -> the form of its rule."""
@@ -73,6 +77,13 @@ def notes(program: StepProgram) -> tuple[Note, ...]:
     """The choices, for the lowering report."""
     forms = choose_forms(program, Names(program))
     return tuple(Note(name, "plasticity form", "every synapse in every step", form.got) for name, form in forms.items())
+
+
+def late_arrays(program: StepProgram) -> frozenset[str]:
+    """Arrays that are only complete after ``np_complete``, in a kernel with ``complete=False``."""
+    return frozenset(
+        array for form in choose_forms(program, Names(program)).values() if isinstance(form, History) for array in form.learn.eligibility
+    )
 
 
 def own_delivery(program: StepProgram, learn: Learn) -> Deliver | None:

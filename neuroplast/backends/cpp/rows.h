@@ -102,7 +102,10 @@ template <class C> struct Rows {
         logged = 0;
         for (long j = 0; j < HEIGHT; ++j) { missed[j] = 0.0; decayed[j] = 1.0; touched[j] = 0.0; from[j] = 0; }
         if (C::bounded) for (long j = 0; j < C::n_pre; ++j) { nothing_missed(j); largest[j] = lowest[j]; }
-        for (int k = 0; k < RANK; ++k) known[k] = false;
+        for (int k = 0; k < RANK; ++k) {
+            known[k] = false;
+            for (int b = 0; b < BLOCK; ++b) candidate[k][b] = 0.0;
+        }
     }
 
     // A step is complete: its factors lie in pre[logged * rank + k], post[logged * rank + k]

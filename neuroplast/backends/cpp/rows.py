@@ -100,6 +100,9 @@ class ActiveRows:
     def finish(self) -> list[str]:
         return end_learn(self.learn, self.names)
 
+    def complete(self) -> list[str]:
+        return []
+
 
 class History:
     """Factors of a whole trial; the change is made when it ends. Earlier passes leave nothing behind and are not kept."""
@@ -111,10 +114,7 @@ class History:
         self.outers = outer_products(learn, learn.products)
         self.stale: frozenset[str] = frozenset()
         self.history = f"history_{tag(learn, names)}"
-        kept = "the eligibility array is complete when a trial ends" if learn.update == "episodic" else (
-            "the eligibility and pending arrays stay zero unless a monitor reads them at the trial's end"
-        )
-        self.got = f"the whole change when a trial ends, from the kept factors; {kept}"
+        self.got = "the whole change when a trial ends, from the kept factors"
 
     def declare(self) -> list[str]:
         learn, steps, order = self.learn, self.program.steps, len(self.learn.eligibility) - 1
@@ -151,11 +151,10 @@ class History:
         return []
 
     def finish(self) -> list[str]:
-        learn, names = self.learn, self.names
-        lines, last = [], len(learn.eligibility) - 1
+        learn, names, lines = self.learn, self.names, []
         for k, array in enumerate(learn.eligibility):
             recorded = [n for n, r in enumerate(self.program.recordings) if r.array == array]
-            if k == last and learn.update == "episodic":
+            if k == len(learn.eligibility) - 1 and learn.update == "episodic":
                 lines += self._fill(array, k)
             elif recorded:
                 lines += [f"if ({' || '.join(f'buffers[{n}]' for n in recorded)}) {{", *self._fill(array, k), "}"]
@@ -170,6 +169,10 @@ class History:
         ]
         inside = bounded(learn, f"{w}[s]")
         return lines if inside == f"{w}[s]" else [*lines, f"{loop}{w}[s] = {inside};"]
+
+    def complete(self) -> list[str]:
+        fill = [line for k, array in enumerate(self.learn.eligibility) for line in self._fill(array, k)]
+        return [f"if (!{self.history}.complete) {{", *fill, f"{self.history}.complete = true;", "}"]
 
     def _fill(self, array: str, k: int) -> list[str]:
         target = self.names(array)
