@@ -185,9 +185,7 @@ def _render(node: ast.expr, name: Callable[[str], str], dialect: int) -> str:
         return f"({text} != 0)" if dialect and not is_truth(child) else text
 
     if isinstance(node, ast.Constant):
-        if dialect == 2:
-            return repr(_number(node))
-        return repr(node.value)
+        return repr(_number(node)) if dialect else repr(node.value)  # 1/3 and 2**-1 are whole numbers in Brian2
     if isinstance(node, ast.Name):
         if node.id in CONSTANTS:
             if dialect == 2:
@@ -222,6 +220,8 @@ def _render(node: ast.expr, name: Callable[[str], str], dialect: int) -> str:
                 "([](double a, double b) { const double r = std::fmod(a, b); "
                 f"return r != 0 && (r < 0) != (b < 0) ? r + b : r; }}({left}, {right}))"
             )
+        if isinstance(node.op, ast.Pow) and isinstance(node.right, ast.Constant):
+            right = repr(node.right.value)  # a whole power stays one
         return f"({left} {_BINARY[type(node.op)][0]} {right})"
     raise AssertionError(ast.dump(node))
 

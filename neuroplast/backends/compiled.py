@@ -33,6 +33,10 @@ class LiveArrays(Mapping[str, np.ndarray]):
             self._complete()
         return self._arrays[name]
 
+    def __setitem__(self, name: str, values: np.ndarray) -> None:
+        """Into the array that is there: the kernel works on its memory."""
+        self[name][...] = values
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._arrays)
 

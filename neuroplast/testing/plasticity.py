@@ -110,10 +110,11 @@ RULES: dict[str, Part] = {
         "rule_floor_deferred", _FLOOR, Eligibility("s*xi", tau=6 * ms, order=1), 5000.0, sparse=True, update="deferred", bounds=_BOUNDS
     ),
     "rule_floor_some": _spiking(
-        "rule_floor_some", _FLOOR, Eligibility("s*xi", tau=6 * ms), 500.0, FixedProbability(0.4), sparse=True, bounds=(None, 0.3 * mV),
+        "rule_floor_some", _FLOOR, Eligibility("s*xi", tau=6 * ms), 500.0, FixedProbability(0.9), sparse=True, bounds=(None, 0.3 * mV),
         bounded="trial",
     ),
-    "rule_some": _spiking("rule_some", _TRACE_NOISE, Eligibility("s*xi", tau=6 * ms), 500.0, FixedProbability(0.5)),
+    "rule_some": _spiking("rule_some", _TRACE_NOISE, Eligibility("s*xi", tau=6 * ms), 500.0, FixedProbability(0.9)),
+    "rule_few": _spiking("rule_few", _TRACE_NOISE, Eligibility("s*xi", tau=6 * ms), 500.0, FixedProbability(0.3)),
     "rule_pairs": _spiking(
         "rule_pairs", _TRACE_NOISE, Eligibility("s*xi", tau=6 * ms), 500.0, Pairs([8, 2, 2, 0], [5, 0, 3, 1]), bounded="trial",
         bounds=(None, 0.3 * mV),

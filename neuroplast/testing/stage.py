@@ -40,7 +40,7 @@ class Stage:
             tau=10 * ms, v_rest=-60 * mV, v_threshold=-52 * mV, v_reset=-58 * mV, refractory=1 * ms, drive=7.5 * mV,
             v_initial=Uniform(-60 * mV, -52 * mV),
         )
-        self.cells = self.population("cells", 6, lif, White(5 * mV), watch=("spikes", "v"))
+        self.cells = self.population("cells", 10, lif, White(5 * mV), watch=("spikes", "v"))
         self.output = self.population("output", 2, Readout(tau=6 * ms), watch=("m",))
         self.project(self.drive, self.cells, Normal(0.5 * mV, 2.0 * mV), Current(tau=3 * ms))
         self.project(self.cells, self.output, Normal(0.2, 0.6), Delta())

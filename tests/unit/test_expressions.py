@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import ctypes
 import re
 import shutil
@@ -109,9 +110,13 @@ def test_cpp_agrees(compiler: str, tmp_path: Path):
 
 
 def test_brian2_agrees():
-    """As many expressions in one Brian2 code object (NumPy), where Brian2 parses, checks and renders them."""
+    """As many expressions in one Brian2 code object (NumPy), where Brian2 parses, checks and renders them.
+
+    Left out: comparisons of what ``where`` gives. Brian2 up to 2.11 refuses them ("Invalid comparison of non-real"), because
+    SymPy takes its ``int`` for complex; that is an error before the run, not another value.
+    """
     brian2 = pytest.importorskip("brian2")
-    every = (*FIXED, *corpus(100))
+    every = tuple(t for t in (*FIXED, *corpus(80)) if not _compares_where(expression(t).tree))
     equations = "\n".join(f"{name} : 1" for name in (*(f"v_{n}" for n in NAMES), *(f"r_{k}" for k in range(len(every)))))
     group = brian2.NeuronGroup(6, equations, name="expressions*", namespace={}, codeobj_class=brian2.codegen.runtime.numpy_rt.NumpyCodeObject)
     for name in NAMES:
@@ -125,9 +130,14 @@ def test_brian2_agrees():
     network = brian2.Network(group)
     network.run(group.clock.dt, namespace={})
     for k, text in enumerate(every):
-        print(text, np.abs(getattr(group, f"r_{k}_")[:]-numpy_value(text)).max())
-    for k, text in enumerate(every):
         np.testing.assert_allclose(getattr(group, f"r_{k}_")[:], numpy_value(text), rtol=1e-9, atol=1e-12, err_msg=text)
+
+
+def _compares_where(tree: ast.expr) -> bool:
+    return any(
+        isinstance(inner, ast.Name) and inner.id == "where"
+        for node in ast.walk(tree) if isinstance(node, ast.Compare) for inner in ast.walk(node)
+    )
 
 
 @settings(max_examples=200, deadline=None)

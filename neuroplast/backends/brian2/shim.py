@@ -24,6 +24,11 @@ inline double neuroplast_after(double calls) { neuroplast_hook_after(); return c
 
 _KERNEL = """
 #pragma GCC visibility push(hidden)
+#if defined(__clang__)
+#define NEUROPLAST_LOOP _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define NEUROPLAST_LOOP _Pragma("GCC ivdep")
+#endif
 #define NEUROPLAST_EXPORT extern "C" __attribute__((visibility("default")))
 NEUROPLAST_EXPORT void np_configure(const uint64_t* keys, void** initial);
 NEUROPLAST_EXPORT void np_bind(void** arrays, int (*callback)(int));
@@ -125,7 +130,7 @@ static int64_t trial() {{ return static_cast<int64_t*>(arrays[{clock}])[{trial}]
 static void open_trial() {{
     for (int k = 0; k < n_recordings; k++) {{
         open_[k] = wanted[k].count(trial()) > 0;
-        if (open_[k]) buffers[k].resize(sample_bytes[k] * samples[k]);
+        if (open_[k]) buffers[k].resize(sample_bytes[k] * samples[k] + 1);  // a pointer even where nothing is connected
         np_record(k, open_[k] ? buffers[k].data() : nullptr);
     }}
 }}
@@ -234,12 +239,14 @@ def _unit(program: StepProgram, project: Project, kernel: str, driver: str) -> s
     )
     parts += [_SHARED.format(adopt=adopt, network=NETWORK), driver]
     for k, name in enumerate(n for n in files if n.startswith("code_objects/") and n.endswith(".cpp")):
-        text = _inline(name, files, included)
+        # a population's arrays never overlap, which the compiler cannot know: with this it makes vector code
+        text = _inline(name, files, included).replace(_NEURON_LOOP, f"NEUROPLAST_LOOP {_NEURON_LOOP}")
         parts.append(f"namespace neuroplast_unit_{k} {{\n{text}\n}}")
         parts += [f"void {f}() {{ neuroplast_unit_{k}::{f}(); }}" for f in re.findall(r"^void (_\w+)\(\)$", text, re.MULTILINE)]
     return "\n".join([_system_headers({**files, "kernel": kernel, "driver": driver}), *parts]) + "\n"
 
 
+_NEURON_LOOP = "for(int _idx=0; _idx<_N; _idx++)"
 _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*[<"]([^>"]+)[>"][^\n]*$', re.MULTILINE)
 
 

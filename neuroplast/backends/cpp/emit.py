@@ -197,17 +197,17 @@ class _Kernel:
         going_on = f"{clock}[STEP] < {program.steps}"
         if program.done is not None:
             going_on += f" && {self.names(program.done)}[0] == 0.0"
+        complete = ["complete();"] if self.complete else []
         return [
-            "// The task stopped the trial, which begins anew when it is run again", "static int give_up() {", "flush();",
-            *(["complete();"] if self.complete else []),
-            "starting = true;", "stopped = false;", "next_pass = 0;", "return -1;", "}",
-            "static int after(const FlushDenormals& mode) {", "if (stopped || !step_after(mode)) return give_up();",
-            "record_step();",
-            f"++{clock}[STEP];", f"++{clock}[TICK];", f"if ({going_on}) return 0;", "flush();", "starting = true;",
+            "// The task stopped the trial, which begins anew when it is run again",
+            "static int give_up() {", "flush();", *complete, "starting = true;", "stopped = false;", "next_pass = 0;", "return -1;", "}",
+            "static int after(const FlushDenormals& mode) {",
+            "if (stopped || !step_after(mode)) return give_up();", "record_step();", f"++{clock}[STEP];", f"++{clock}[TICK];",
+            f"if ({going_on}) return 0;", "flush();", "starting = true;",
             f"if ({clock}[PASS] < {program.passes - 1}) {{", "if (!at_pass_end(mode)) return give_up();",
             f"next_pass = {clock}[PASS] + 1;", "return 1;", "}",
-            "if (!at_trial_end(mode)) return give_up();", *(["complete();"] if self.complete else []), "record_end();", f"++{clock}[TRIAL];", "next_pass = 0;", "return 2;",
-            "}",
+            "if (!at_trial_end(mode)) return give_up();", *complete, "record_end();", f"++{clock}[TRIAL];", "next_pass = 0;",
+            "return 2;", "}",
         ]
 
     def _interface(self) -> list[str]:

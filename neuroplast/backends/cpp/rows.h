@@ -2,22 +2,23 @@
 //
 // In each step  w += g e;  e <- decay e + sum_k pre_k[j] post_k[i].  A step only keeps g and the factors. After BLOCK steps the
 // rows take them in at once, each synapse being read and written once and not BLOCK times. Sums are only put in another order:
-//   * a row with pre = 0 in all of them notes two numbers: ``decayed``, the factor that its e missed, and ``missed``, what its
-//     w missed, in units of e;
+//   * an idle row, whose drive in all of them is zero or lost in the rounding of e, notes two numbers: ``decayed``, the factor
+//     that its e missed, and ``missed``, what its w missed, in units of e;
 //   * rows whose pre factor runs in proportion to one profile (an exponential trace without a spike) share its sum over steps;
 //   * a row whose weights are needed now (a spike is delivered) is brought up to date alone: ``current``.
 //
-// With bounds in every step the order matters. Then a block is stepped through in registers, and what was missed while e only
-// decayed has a closed form as long as a weight cannot have met both bounds: ``lowest`` and ``highest`` of the missed sum tell.
+// With bounds in every step the order matters. Then a block in which g is not zero is stepped through in registers, and what an
+// idle row missed has a closed form as long as a weight cannot have met both bounds: ``lowest`` and ``highest`` of the missed
+// sum tell.
 //
 // C: n_pre, n_post, n, rank, dense, moves (w changes in a step), bounded, decay(), low(), high().
 #include <limits>
 
 namespace np_kernel {
 
-// Vectors to be added: w += gain e + sum of weight_part x, then e <- keep e + sum of memory_part x
+// Vectors to be added: w += gain e + sum of weight_part x, then e <- keep e + sum of memory_part x; ``largest``: max |e| after
 template <int MOST> struct Intake {
-    double gain, keep, weight_part[MOST], memory_part[MOST];
+    double gain, keep, largest, weight_part[MOST], memory_part[MOST];
     const double* x[MOST];
     int terms;
     bool still;  // w does not change
@@ -33,19 +34,23 @@ template <int MOST> struct Intake {
     }
 
     // The synapses of a row to all units, 0..n
-    template <bool moves> void take(double* w, double* e, long n) const {
+    template <bool moves> void take(double* w, double* e, long n) {
+        Vector most_of_all = all(0.0);
         long i = 0;
-        for (; i + UNROLL * LANES <= n; i += UNROLL * LANES) tile<moves, UNROLL>(w + i, e + i, i);
-        for (; i + LANES <= n; i += LANES) tile<moves, 1>(w + i, e + i, i);
+        for (; i + UNROLL * LANES <= n; i += UNROLL * LANES) tile<moves, UNROLL>(w + i, e + i, i, most_of_all);
+        for (; i + LANES <= n; i += LANES) tile<moves, 1>(w + i, e + i, i, most_of_all);
+        largest = 0.0;
+        for (int l = 0; l < LANES; ++l) largest = most(largest, most_of_all[l]);
         for (; i < n; ++i) {
             double ww = moves ? w[i] + gain * e[i] : 0.0, ee = keep * e[i];
             for (int t = 0; t < terms; ++t) { ww += weight_part[t] * x[t][i]; ee += memory_part[t] * x[t][i]; }
             if (moves) w[i] = ww;
             e[i] = ee;
+            largest = most(largest, std::fabs(ee));
         }
     }
 
-    template <bool moves, int N> void tile(double* w, double* e, long i) const {
+    template <bool moves, int N> void tile(double* w, double* e, long i, Vector& most_of_all) const {
         Vector ww[N], ee[N];
         for (int v = 0; v < N; ++v) {
             ee[v] = load(e + v * LANES);
@@ -63,11 +68,12 @@ template <int MOST> struct Intake {
         for (int v = 0; v < N; ++v) {
             if (moves) store(w + v * LANES, ww[v]);
             store(e + v * LANES, ee[v]);
+            most_of_all = most(most_of_all, most(ee[v], -ee[v]));
         }
     }
 
     // The synapses of a row to the units that are listed
-    template <bool moves> void take(double* w, double* e, long n, const int32_t* posts) const {
+    template <bool moves> void take(double* w, double* e, long n, const int32_t* posts) {
         NP_IVDEP
         for (long i = 0; i < n; ++i) { if (moves) w[i] += gain * e[i]; e[i] *= keep; }
         for (int t = 0; t < terms; ++t) {
@@ -75,17 +81,19 @@ template <int MOST> struct Intake {
             NP_IVDEP
             for (long i = 0; i < n; ++i) { const double y = values[posts[i]]; if (moves) w[i] += a * y; e[i] += b * y; }
         }
+        largest = largest_of(e, n);
     }
 };
 
 template <class C> struct Rows {
     enum { BLOCK = 32, RANK = C::rank > 0 ? C::rank : 1, ENTRIES = BLOCK * RANK, GROUP = 8,
            HEIGHT = (C::n_pre + GROUP - 1) / GROUP * GROUP, WIDTH = (C::n_post + LANES - 1) / LANES * LANES,
-           BOUNDED = C::bounded ? C::n_pre : 1 };
+           BOUNDED = C::bounded ? HEIGHT : 1 };
     double pre[ENTRIES][HEIGHT], post[ENTRIES][WIDTH], g[BLOCK], alpha[BLOCK], beta[BLOCK], block_gain, block_keep;
-    double missed[HEIGHT], decayed[HEIGHT], touched[HEIGHT], active[HEIGHT], lowest[BOUNDED], highest[BOUNDED], largest[BOUNDED];
+    double missed[HEIGHT], decayed[HEIGHT], touched[HEIGHT], active[HEIGHT], largest[HEIGHT], lowest[BOUNDED], highest[BOUNDED];
     int32_t from[HEIGHT];  // steps of this block that the row has taken in
     int logged;
+    bool first_block;
     double *weight, *memory;
     const int32_t *row_start, *target;
     Intake<ENTRIES + 2 * RANK> intake;
@@ -99,13 +107,20 @@ template <class C> struct Rows {
 
     // Nothing is missed: a pass begins
     void start() {
-        logged = 0;
-        for (long j = 0; j < HEIGHT; ++j) { missed[j] = 0.0; decayed[j] = 1.0; touched[j] = 0.0; from[j] = 0; }
-        if (C::bounded) for (long j = 0; j < C::n_pre; ++j) { nothing_missed(j); largest[j] = lowest[j]; }
+        first_block = true;
+        for (long j = 0; j < HEIGHT; ++j) { missed[j] = largest[j] = 0.0; decayed[j] = 1.0; }
+        for (long j = 0; j < C::n_pre; ++j) largest[j] = largest_of(memory + first(j), length(j));
+        if (C::bounded) for (long j = 0; j < HEIGHT; ++j) nothing_missed(j);
         for (int k = 0; k < RANK; ++k) {
             known[k] = false;
             for (int b = 0; b < BLOCK; ++b) candidate[k][b] = 0.0;
         }
+        begin_block();
+    }
+
+    void begin_block() {
+        for (long j = 0; j < HEIGHT; ++j) { from[j] = 0; touched[j] = 0.0; }
+        logged = 0;
     }
 
     // A step is complete: its factors lie in pre[logged * rank + k], post[logged * rank + k]
@@ -116,7 +131,7 @@ template <class C> struct Rows {
 
     // Row j as of now
     void current(long j) {
-        if (from[j] == logged && missed[j] == 0.0 && decayed[j] == 1.0 && !(C::bounded && lowest[j] <= highest[j])) return;
+        if (from[j] == logged && missed[j] == 0.0 && decayed[j] == 1.0 && !late(j)) return;
         touched[j] = 1.0;
         advance(j);
     }
@@ -125,11 +140,6 @@ template <class C> struct Rows {
     void flush() {
         for (long j = 0; j < C::n_pre; ++j) current(j);
         begin_block();
-    }
-
-    void begin_block() {
-        for (long j = 0; j < HEIGHT; ++j) { from[j] = 0; touched[j] = 0.0; }
-        logged = 0;
     }
 
     long first(long j) const { return C::dense ? j * C::n_post : row_start[j]; }
@@ -153,57 +163,92 @@ template <class C> struct Rows {
         intake.keep = keep;
         double *w = weight + first(j), *e = memory + first(j);
         if (C::moves && !(intake.still && gain == 0.0)) take<true>(j, w, e); else take<false>(j, w, e);
+        up_to_date(j, intake.largest);
+    }
+
+    void up_to_date(long j, double most_of_all) {
+        largest[j] = most_of_all;
         missed[j] = 0.0;
         decayed[j] = 1.0;
         from[j] = logged;
+        if (C::bounded) nothing_missed(j);
     }
 
-    template <bool moves> void take(long j, double* w, double* e) const {
+    template <bool moves> void take(long j, double* w, double* e) {
         if (C::dense) intake.template take<moves>(w, e, C::n_post);
         else intake.template take<moves>(w, e, length(j), target + first(j));
     }
 
     // The block is full
     void close() {
-        for (long j = 0; j < HEIGHT; ++j) active[j] = touched[j];
-        for (int b = 0; b < BLOCK; ++b) for (int k = 0; k < C::rank; ++k) {
-            const double* p = pre[b * RANK + k];
-            for (long j = 0; j < HEIGHT; ++j) active[j] += std::fabs(p[j]);
-        }
+        bool moving = false;
         block_gain = 0.0;
         block_keep = 1.0;
         for (int b = BLOCK - 1; b >= 0; --b) {
             alpha[b] = block_gain;
             beta[b] = block_keep;
+            moving = moving || g[b] != 0.0;
             block_gain = g[b] + C::decay() * block_gain;
             block_keep *= C::decay();
         }
-        if (C::bounded) {
-            note_bounded();
-            for (long j = 0; j < C::n_pre; ++j) if (active[j] != 0.0) step_through(j);
-        } else {
-            NP_IVDEP
-            for (long j = 0; j < HEIGHT; ++j) {
-                const bool idle = active[j] == 0.0;
-                missed[j] = idle ? missed[j] + decayed[j] * block_gain : missed[j];
-                decayed[j] = idle ? decayed[j] * block_keep : decayed[j];
-            }
-            for (int k = 0; k < C::rank; ++k) summed[k] = false;
-            for (long j = 0; j < HEIGHT; j += GROUP) if (nonzero(active + j)) take_group(j);
-        }
+        sum_drives();
+        find_active();
+        for (int k = 0; k < C::rank; ++k) summed[k] = false;
+        const bool step_by_step = C::bounded && (moving || first_block);
+        for (long j = 0; j < HEIGHT; j += GROUP) if (nonzero(active + j)) take_group(j, step_by_step);
+        first_block = false;
         begin_block();
     }
 
-    void take_group(long j) {
+    // active <- the most that a row's drive can have added up to
+    void sum_drives() {
+        double strongest[RANK];
+        for (int k = 0; k < C::rank; ++k) {
+            strongest[k] = 0.0;
+            for (int b = 0; b < BLOCK; ++b) strongest[k] = most(strongest[k], largest_of(post[b * RANK + k], WIDTH));
+        }
+        for (long j = 0; j < HEIGHT; ++j) active[j] = 0.0;
+        for (int b = 0; b < BLOCK; ++b) for (int k = 0; k < C::rank; ++k) {
+            const double *p = pre[b * RANK + k], s = strongest[k];
+            for (long j = 0; j < HEIGHT; ++j) active[j] += s * std::fabs(p[j]);
+        }
+    }
+
+    // active <- 1 or 0; rows that are idle only take note
+    void find_active() {
+        double low = std::numeric_limits<double>::infinity(), high = -low, sum = 0.0, power = 1.0;
+        for (int b = 0; b < BLOCK; ++b) {
+            sum += g[b] * power;
+            power *= C::decay();
+            low = least(low, sum);
+            high = most(high, sum);
+        }
+        NP_IVDEP
+        for (long j = 0; j < HEIGHT; ++j) {
+            bool idle = active[j] <= 1e-17 * largest[j] * decayed[j] * block_keep && touched[j] == 0.0;
+            if (C::bounded) {
+                const double l = least(lowest[j], missed[j] + decayed[j] * low), h = most(highest[j], missed[j] + decayed[j] * high);
+                idle = idle && (h - l) * largest[j] < 0.99 * (C::high() - C::low());
+                lowest[j] = idle ? l : lowest[j];
+                highest[j] = idle ? h : highest[j];
+            }
+            missed[j] = idle ? missed[j] + decayed[j] * block_gain : missed[j];
+            decayed[j] = idle ? decayed[j] * block_keep : decayed[j];
+            active[j] = idle ? 0.0 : 1.0;
+        }
+    }
+
+    void take_group(long j, bool step_by_step) {
         double factors[GROUP][ENTRIES];  // of one row side by side
-        for (int t = 0; t < BLOCK * C::rank; ++t) for (int r = 0; r < GROUP; ++r) factors[r][t] = pre[t][j + r];
-        for (int r = 0; r < GROUP; ++r) if (active[j + r] != 0.0) {
-            if (touched[j + r] != 0.0) advance(j + r); else whole(j + r, factors[r]);
+        if (!step_by_step) for (int t = 0; t < BLOCK * C::rank; ++t) for (int r = 0; r < GROUP; ++r) factors[r][t] = pre[t][j + r];
+        for (int r = 0; r < GROUP; ++r) if (active[j + r] != 0.0 && j + r < C::n_pre) {
+            if (step_by_step || touched[j + r] != 0.0) advance(j + r); else whole(j + r, factors[r]);
         }
     }
 
     // Row j takes in a whole block
     void whole(long j, const double* factors) {
+        if (late(j)) catch_up_row(j);
         intake.clear();
         for (int k = 0; k < C::rank; ++k) {
             double p[BLOCK];
@@ -250,77 +295,7 @@ template <class C> struct Rows {
         lowest[j] = std::numeric_limits<double>::infinity();
         highest[j] = -lowest[j];
     }
-
-    // Rows without drive only take note, unless a weight might have met both bounds
-    void note_bounded() {
-        double low = std::numeric_limits<double>::infinity(), high = -low, sum = 0.0, power = 1.0;
-        for (int b = 0; b < BLOCK; ++b) {
-            sum += g[b] * power;
-            power *= C::decay();
-            low = least(low, sum);
-            high = most(high, sum);
-        }
-        for (long j = 0; j < C::n_pre; ++j) {
-            const double l = least(lowest[j], missed[j] + decayed[j] * low), h = most(highest[j], missed[j] + decayed[j] * high);
-            const bool free = (h - l) * largest[j] < 0.99 * (C::high() - C::low()), idle = active[j] == 0.0 && free;
-            active[j] = idle ? 0.0 : 1.0;
-            lowest[j] = idle ? l : lowest[j];
-            highest[j] = idle ? h : highest[j];
-            missed[j] = idle ? missed[j] + decayed[j] * block_gain : missed[j];
-            decayed[j] = idle ? decayed[j] * block_keep : decayed[j];
-        }
-    }
-
-    void step_through(long j) {
-        double *w = weight + first(j), *e = memory + first(j), drive[ENTRIES], biggest = 0.0;
-        const long n = length(j);
-        for (int b = from[j]; b < logged; ++b) for (int k = 0; k < C::rank; ++k) drive[b * RANK + k] = pre[b * RANK + k][j];
-        const bool late = lowest[j] <= highest[j];
-        long i = 0;
-        if (C::dense) {
-            for (; i + LANES <= n; i += LANES) {
-                Vector ww = load(w + i), ee = load(e + i);
-                if (late) catch_up(j, ww, ee);
-                for (int b = from[j]; b < logged; ++b) {
-                    ww = bound(ww + g[b] * ee);
-                    ee *= C::decay();
-                    for (int k = 0; k < C::rank; ++k) ee += drive[b * RANK + k] * load(post[b * RANK + k] + i);
-                }
-                store(w + i, ww);
-                store(e + i, ee);
-            }
-            for (; i < n; ++i) {
-                if (late) catch_up(j, w[i], e[i]);
-                for (int b = from[j]; b < logged; ++b) {
-                    w[i] = bound(w[i] + g[b] * e[i]);
-                    e[i] *= C::decay();
-                    for (int k = 0; k < C::rank; ++k) e[i] += drive[b * RANK + k] * post[b * RANK + k][i];
-                }
-            }
-        } else {
-            const int32_t* posts = target + first(j);
-            if (late) {
-                NP_IVDEP
-                for (i = 0; i < n; ++i) catch_up(j, w[i], e[i]);
-            }
-            for (int b = from[j]; b < logged; ++b) {
-                NP_IVDEP
-                for (i = 0; i < n; ++i) {
-                    double ee = e[i];
-                    w[i] = bound(w[i] + g[b] * ee);
-                    ee *= C::decay();
-                    for (int k = 0; k < C::rank; ++k) ee += drive[b * RANK + k] * post[b * RANK + k][posts[i]];
-                    e[i] = ee;
-                }
-            }
-        }
-        for (i = 0; i < n; ++i) biggest = most(biggest, std::fabs(e[i]));
-        largest[j] = biggest;
-        nothing_missed(j);
-        missed[j] = 0.0;
-        decayed[j] = 1.0;
-        from[j] = logged;
-    }
+    bool late(long j) const { return C::bounded && lowest[j] <= highest[j]; }
 
     static double bound(double x) { return minimum(maximum(x, C::low()), C::high()); }
     static Vector bound(Vector x) { return least(most(x, all(C::low())), all(C::high())); }
@@ -330,6 +305,66 @@ template <class C> struct Rows {
         const X one = e * lowest[j], other = e * highest[j];
         w = bound(least(most(w, C::low() - least(one, other)), C::high() - most(one, other)) + e * missed[j]);
         e *= decayed[j];
+    }
+
+    void catch_up_row(long j) {
+        double *w = weight + first(j), *e = memory + first(j);
+        const long n = length(j);
+        NP_IVDEP
+        for (long i = 0; i < n; ++i) catch_up(j, w[i], e[i]);
+        missed[j] = 0.0;
+        decayed[j] = 1.0;
+        nothing_missed(j);
+    }
+
+    void step_through(long j) {
+        double *w = weight + first(j), *e = memory + first(j), drive[ENTRIES];
+        const long n = length(j);
+        for (int b = from[j]; b < logged; ++b) for (int k = 0; k < C::rank; ++k) drive[b * RANK + k] = pre[b * RANK + k][j];
+        if (C::dense) {
+            long i = 0;
+            for (; i + UNROLL * LANES <= n; i += UNROLL * LANES) step_tile<UNROLL>(w + i, e + i, i, j, drive);
+            for (; i + LANES <= n; i += LANES) step_tile<1>(w + i, e + i, i, j, drive);
+            if (late(j)) for (long l = i; l < n; ++l) catch_up(j, w[l], e[l]);
+            for (int b = from[j]; b < logged; ++b) for (long l = i; l < n; ++l) {
+                w[l] = bound(w[l] + g[b] * e[l]);
+                e[l] *= C::decay();
+                for (int k = 0; k < C::rank; ++k) e[l] += drive[b * RANK + k] * post[b * RANK + k][l];
+            }
+        } else {
+            const int32_t* posts = target + first(j);
+            if (late(j)) catch_up_row(j);
+            for (int b = from[j]; b < logged; ++b) {
+                NP_IVDEP
+                for (long i = 0; i < n; ++i) {
+                    double ee = e[i];
+                    w[i] = bound(w[i] + g[b] * ee);
+                    ee *= C::decay();
+                    for (int k = 0; k < C::rank; ++k) ee += drive[b * RANK + k] * post[b * RANK + k][posts[i]];
+                    e[i] = ee;
+                }
+            }
+        }
+        up_to_date(j, largest_of(e, n));
+    }
+
+    template <int N> void step_tile(double* w, double* e, long i, long j, const double* drive) const {
+        Vector ww[N], ee[N];
+        for (int v = 0; v < N; ++v) {
+            ww[v] = load(w + v * LANES);
+            ee[v] = load(e + v * LANES);
+            if (late(j)) catch_up(j, ww[v], ee[v]);
+        }
+        for (int b = from[j]; b < logged; ++b) {
+            if (g[b] != 0.0 || b == from[j]) for (int v = 0; v < N; ++v) ww[v] = bound(ww[v] + g[b] * ee[v]);
+            for (int v = 0; v < N; ++v) ee[v] *= C::decay();
+            for (int k = 0; k < C::rank; ++k) if (drive[b * RANK + k] != 0.0)
+                for (int v = 0; v < N; ++v) ee[v] += drive[b * RANK + k] * load(post[b * RANK + k] + i + v * LANES);
+        }
+        for (int v = 0; v < N; ++v) {
+            store(w + v * LANES, ww[v]);
+            store(e + v * LANES, ee[v]);
+        }
     }
 };
 

@@ -167,6 +167,21 @@ struct Uniforms {
 // ---- loops that several operations share --------------------------------------------------------------------------------------
 static inline void fill(double* x, long n, double value) { for (long k = 0; k < n; ++k) x[k] = value; }
 
+static inline double largest_of(const double* x, long n) {
+    Vector a = all(0.0), b = a;
+    long k = 0;
+    for (; k + 2 * LANES <= n; k += 2 * LANES) {
+        const Vector y = load(x + k), z = load(x + k + LANES);
+        a = most(a, most(y, -y));
+        b = most(b, most(z, -z));
+    }
+    a = most(a, b);
+    double result = 0.0;
+    for (int l = 0; l < LANES; ++l) result = most(result, a[l]);
+    for (; k < n; ++k) result = most(result, std::fabs(x[k]));
+    return result;
+}
+
 // One bit for each of eight values that is not zero
 static inline unsigned nonzero(const double* x) {
 #if defined(__AVX512F__)
