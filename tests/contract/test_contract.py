@@ -34,7 +34,7 @@ RUNS: dict[str, tuple[Callable[[], Any], tuple[Scenario, ...]]] = {
     # how the target is made, and what it runs: every scenario where compiling is cheap, else those with many features at once
     "reference": (Reference, SCENARIOS),
     "compiled": (lambda: _load("compiled")(), (*ALONE, *COMBINED)),
-    "brian2-runtime-numpy": (_runtime("numpy"), (*ALONE, *COMBINED)),
+    "brian2-runtime-numpy": (_runtime("numpy"), COMBINED),
     "brian2-runtime-cython": (_runtime("cython"), NEURONS),
     "brian2-library": (lambda: _load("brian2-library")(), COMBINED),
     "brian2-standalone": (lambda: _load("brian2-standalone")(), COMBINED),

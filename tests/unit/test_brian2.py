@@ -174,7 +174,7 @@ def function_program() -> StepProgram:
     code |= {
         "thirds": "1/3 + x*2/3 + int(x)/3 + int(x)/int(5) + sign(x)/2", "powers": "x**2 + abs(x)**3 - (-x)**2 + (x + 3)**0.5",
         "rest": "x % 2 + (-x) % 3", "truth": "(x > 0)*2 - (x < -1) + (not x > 0) + pi", "both": "x > 0 and x < 2 or x == -1",
-        "number_as_truth": "x and e_post", "inf_": "minimum(x, inf)",
+        "number_as_truth": "x and e_post", "large": "int(1e12*x) + floor(1e13*x)", "inf_": "minimum(x, inf)",
     }
     # a local that changes its kind, and reserved names
     first = (("t", expression("3")), ("t", expression("t*x")), ("e_post", expression("t > 0")), ("i", expression("not e_post")))

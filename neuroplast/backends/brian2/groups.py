@@ -99,8 +99,8 @@ def _population(program: StepProgram, neurons: Map, name: str) -> Population:
 
 
 class _Floating(ast.NodeTransformer):
-    """Everything a float, as in NumPy and C++: Brian2 keeps integers and truth values apart (``1/3`` is single precision in its
-    C++, ``int(x)`` a 32-bit integer, and many Boolean locals make its optimiser write out all their combinations)."""
+    """Everything a float, as in NumPy: Brian2 has integers and truth values of their own (``1/3`` is single precision in its
+    C++, ``int(x)`` and ``floor(x)`` have 32 bits, and of Boolean locals its optimiser writes out all combinations)."""
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         return ast.Constant(float(node.value)) if isinstance(node.value, int) else node
@@ -113,8 +113,24 @@ class _Floating(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
-        whole = isinstance(node.func, ast.Name) and node.func.id == "int"
-        return ast.BinOp(ast.Constant(1.0), ast.Mult(), node) if whole else node
+        function = node.func.id if isinstance(node.func, ast.Name) else ""
+        text = _WHOLE.get("truth" if function == "int" and is_truth(node.args[0]) else function)
+        return node if text is None else _Replace(node.args[0]).visit(ast.parse(text, mode="eval").body)
+
+
+_WHOLE = {
+    "truth": "1.0*int(x)", "floor": "(x - x % 1.0)", "int": "(abs(x) - abs(x) % 1.0)*(1.0*int(x > 0.0) - 1.0*int(x < 0.0))",
+}
+
+
+class _Replace(ast.NodeTransformer):
+    """x by something else."""
+
+    def __init__(self, by: ast.expr) -> None:
+        self.by = by
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return self.by if node.id == "x" else node
 
 
 def _floating(body: Expression, names: Callable[[str], str]) -> str:

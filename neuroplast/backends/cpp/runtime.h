@@ -87,18 +87,61 @@ static inline void philox(uint64_t block, const Counter& at, const uint64_t* key
     out[0] = c0; out[1] = c1; out[2] = c2; out[3] = c3;
 }
 
+#if defined(__AVX512DQ__) && !defined(__clang__)
+typedef unsigned long long Words __attribute__((vector_size(64)));
+typedef unsigned long long UnalignedWords __attribute__((vector_size(64), aligned(8), may_alias));
+typedef int Halves __attribute__((vector_size(64)));
+typedef long long Signed __attribute__((vector_size(64)));
+
+// The product of the low halves
+static inline Words narrow(Words a, Words b) {
+    return reinterpret_cast<Words>(
+        __builtin_ia32_pmuludq512_mask(reinterpret_cast<Halves>(a), reinterpret_cast<Halves>(b), Signed{}, 0xff));
+}
+static inline Words high_word(Words x, uint64_t m) {
+    const Words low = m - Words{}, high = (m >> 32) - Words{}, top = x >> 32;
+    const Words t = narrow(top, low) + (narrow(x, low) >> 32), u = narrow(x, high) + (t & 0xffffffffull);
+    return narrow(top, high) + (t >> 32) + (u >> 32);
+}
+
+// Eight blocks at once, in order
+static inline void philox8(uint64_t block, const Counter& at, const uint64_t* key, uint64_t* out) {
+    Words c0 = (block + 1) + Words{0, 1, 2, 3, 4, 5, 6, 7}, c1 = at.step - Words{}, c2 = at.trial - Words{}, c3 = at.pass - Words{};
+    uint64_t k0 = key[0], k1 = key[1];
+    for (int round = 0; round < 10; ++round) {
+        const Words a = high_word(c0, 0xD2E7470EE14C6C93ull), b = high_word(c2, 0xCA5A826395121157ull);
+        const Words low_a = c0 * 0xD2E7470EE14C6C93ull, low_b = c2 * 0xCA5A826395121157ull;
+        c0 = b ^ c1 ^ k0;
+        c2 = a ^ c3 ^ k1;
+        c1 = low_b;
+        c3 = low_a;
+        k0 += 0x9E3779B97F4A7C15ull;
+        k1 += 0xBB67AE8584CAA73Bull;
+    }
+    const Words first = {0, 8, 1, 9, 2, 10, 3, 11}, last = {4, 12, 5, 13, 6, 14, 7, 15};
+    const Words front = {0, 1, 8, 9, 2, 3, 10, 11}, back = {4, 5, 12, 13, 6, 7, 14, 15};
+    for (int half = 0; half < 2; ++half) {
+        const Words a = __builtin_shuffle(c0, c1, half ? last : first), b = __builtin_shuffle(c2, c3, half ? last : first);
+        UnalignedWords* to = reinterpret_cast<UnalignedWords*>(out + 16 * half);
+        to[0] = __builtin_shuffle(a, b, front);
+        to[1] = __builtin_shuffle(a, b, back);
+    }
+}
+#else
+static inline void philox8(uint64_t block, const Counter& at, const uint64_t* key, uint64_t* out) {
+    for (uint64_t b = 0; b < 8; ++b) philox(block + b, at, key, out + 4 * b);
+}
+#endif
+
 // (bits + 1/2) / 2^32, exact
 static inline double unit(uint32_t bits) { return (static_cast<double>(bits) + 0.5) * 2.3283064365386963e-10; }
 
-// The low half of a word comes first on every machine
-static inline void halves(const uint64_t* words, uint32_t* bits, long n) {
-    for (long k = 0; k < n; ++k) { bits[2 * k] = static_cast<uint32_t>(words[k]); bits[2 * k + 1] = static_cast<uint32_t>(words[k] >> 32); }
-}
+typedef uint32_t Bits __attribute__((may_alias));  // halves of a word, in the order of the memory
 
 enum Law { NORMAL, UNIFORM, CENTRED };
 
 // Pairs by Box and Muller. Sine and cosine of 2 pi u are our own polynomials: the exact reduction of u makes them cheap.
-static inline void box_muller(const uint32_t* bits, double* out, long pairs, double scale) {
+static inline void box_muller(const Bits* bits, double* out, long pairs, double scale) {
     NP_IVDEP
     for (long k = 0; k < pairs; ++k) {
         const double radius = scale * std::sqrt(-2.0 * std::log(unit(bits[2 * k])));
@@ -124,13 +167,15 @@ template <int law> static void draw(double* target, long size, const uint64_t* k
         std::memset(target, 0, sizeof(double) * static_cast<size_t>(size));
         return;
     }
-    uint64_t words[4 * BLOCKS];
-    uint32_t bits[VALUES];
+    alignas(64) uint64_t words[4 * BLOCKS];
+    const Bits* bits = reinterpret_cast<const Bits*>(words);
     double rest[VALUES];
     for (long done = 0; done < size; done += VALUES) {
         const long n = size - done < VALUES ? size - done : static_cast<long>(VALUES), blocks = (n + 7) / 8;
-        for (long b = 0; b < blocks; ++b) philox(static_cast<uint64_t>(done / 8 + b), at, key, words + 4 * b);
-        halves(words, bits, 4 * blocks);
+        const uint64_t first = static_cast<uint64_t>(done / 8);
+        long b = 0;
+        for (; b + 5 <= blocks; b += 8) philox8(first + static_cast<uint64_t>(b), at, key, words + 4 * b);
+        for (; b < blocks; ++b) philox(first + static_cast<uint64_t>(b), at, key, words + 4 * b);
         double* out = target + done;
         if (law == NORMAL) {
             const bool odd = n & 1;
@@ -151,16 +196,14 @@ struct Uniforms {
     const uint64_t* key;
     Counter at;
     long block;
-    uint32_t bits[8];
+    uint64_t words[4];
     void start(const uint64_t* stream, const Counter& counter) { key = stream; at = counter; block = -1; }
     double operator[](long k) {
         if (k / 8 != block) {
-            uint64_t words[4];
             block = k / 8;
             philox(static_cast<uint64_t>(block), at, key, words);
-            halves(words, bits, 4);
         }
-        return unit(bits[k % 8]);
+        return unit(reinterpret_cast<const Bits*>(words)[k % 8]);
     }
 };
 
@@ -184,7 +227,7 @@ static inline double largest_of(const double* x, long n) {
 
 // One bit for each of eight values that is not zero
 static inline unsigned nonzero(const double* x) {
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) && !defined(__clang__)
     typedef double Eight __attribute__((vector_size(64), aligned(8), may_alias));
     const double zero = 0.0;
     return static_cast<uint8_t>(__builtin_ia32_cmppd512_mask(*reinterpret_cast<const Eight*>(x), zero - Eight{}, 4, 0xff, 4));
@@ -197,7 +240,7 @@ static inline unsigned nonzero(const double* x) {
 
 // Whether any of 32 values is not zero, or minus zero
 static inline bool any_bits(const double* x) {
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) && !defined(__clang__)
     typedef long long Eight __attribute__((vector_size(64), aligned(8), may_alias));
     const Eight* v = reinterpret_cast<const Eight*>(x);
     const Eight any = (v[0] | v[1]) | (v[2] | v[3]);
