@@ -27,7 +27,7 @@ from __future__ import annotations
 import itertools
 import json
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -192,7 +192,7 @@ def after(tree: xr.DataTree, songs: int) -> float:
     return float(error_curve(tree)[max(songs - 50, 20) : songs].mean())
 
 
-def _over_seeds(lab: Lab, n: int, **changes: object) -> tuple[list[int], np.ndarray]:
+def _over_seeds(lab: Lab, n: int, **changes: Any) -> tuple[list[int], np.ndarray]:
     seeds = lab.seeds(n)
     songs = lab.parameters(**changes).songs
     return seeds, np.array([after(lab.run(seed, record=False, **changes), songs) for seed in seeds])
@@ -211,7 +211,7 @@ def learns(lab: Lab) -> Measured:
     )
 
 
-def _fails_to_learn(lab: Lab, **changes: object) -> Measured:
+def _fails_to_learn(lab: Lab, **changes: Any) -> Measured:
     seeds, final = _over_seeds(lab, 3, **changes)
     _, normal = _over_seeds(lab, 3)
     return Measured(

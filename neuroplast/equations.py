@@ -26,9 +26,31 @@ _LINE = re.compile(
     r"(?:\((?P<flags>.*)\))?\s*$"
 )
 UNIT_NAMES = {
-    "mV": 1e-3, "uV": 1e-6, "volt": 1.0, "second": 1.0, "ms": 1e-3, "us": 1e-6, "amp": 1.0, "ampere": 1.0, "nA": 1e-9, "pA": 1e-12,
-    "siemens": 1.0, "nS": 1e-9, "uS": 1e-6, "ohm": 1.0, "Mohm": 1e6, "farad": 1.0, "nF": 1e-9, "pF": 1e-12, "Hz": 1.0, "hertz": 1.0,
-    "kHz": 1e3, "metre": 1.0, "meter": 1.0, "um": 1e-6, "mm": 1e-3,
+    "mV": 1e-3,
+    "uV": 1e-6,
+    "volt": 1.0,
+    "second": 1.0,
+    "ms": 1e-3,
+    "us": 1e-6,
+    "amp": 1.0,
+    "ampere": 1.0,
+    "nA": 1e-9,
+    "pA": 1e-12,
+    "siemens": 1.0,
+    "nS": 1e-9,
+    "uS": 1e-6,
+    "ohm": 1.0,
+    "Mohm": 1e6,
+    "farad": 1.0,
+    "nF": 1e-9,
+    "pF": 1e-12,
+    "Hz": 1.0,
+    "hertz": 1.0,
+    "kHz": 1e3,
+    "metre": 1.0,
+    "meter": 1.0,
+    "um": 1e-6,
+    "mm": 1e-3,
 }
 _PINT = {"amp": "ampere", "Mohm": "megaohm", "meter": "metre", "1": "dimensionless"}
 _FLAGS = {("unless refractory", "differential"), ("constant", "parameter")}
@@ -67,7 +89,8 @@ class Equations:
             match = _LINE.match(line)
             if match is None:
                 raise DescriptionError(
-                    f"the equation '{line}' cannot be read", where=where,
+                    f"the equation '{line}' cannot be read",
+                    where=where,
                     allowed="'dx/dt = expression : unit', 'x = expression : unit' or 'x : unit'",
                 )
             kind = "differential" if match["diff"] else "subexpression" if match["sub"] else "parameter"
@@ -81,7 +104,8 @@ class Equations:
             for flag in filter(None, ((f or "").strip() for f in (match["flags"] or "").split(","))):
                 if (flag, kind) not in _FLAGS:
                     raise DescriptionError(
-                        f"the flag '({flag})' of '{name}' is not known", where=where,
+                        f"the flag '({flag})' of '{name}' is not known",
+                        where=where,
                         allowed="(unless refractory) on a differential equation, (constant) on a parameter",
                     )
                 held |= {name} if kind == "differential" else set()
@@ -108,12 +132,11 @@ class Equations:
                 values[name] = _number(parameters[name], unit[name], name, where) if name in parameters else 0.0
             elif name in parameters:
                 raise DescriptionError(
-                    f"'{name}' is a {kind}{' equation' if kind == 'differential' else ''}, not a parameter", where=where,
+                    f"'{name}' is a {kind}{' equation' if kind == 'differential' else ''}, not a parameter",
+                    where=where,
                     do="give its start in initial=" if kind == "differential" else None,
                 )
-        starts = {
-            name: _number(value, unit[name], name, where) for name, value in initial.items()
-        }
+        starts = {name: _number(value, unit[name], name, where) for name, value in initial.items()}
         pick = lambda wanted: {n: right[n] for n, (k, _) in raw.items() if k == wanted}
         return cls(pick("differential"), _ordered(pick("subexpression"), where), values, starts, unit, frozenset(held), tuple(noisy))
 
@@ -153,9 +176,15 @@ class Equations:
 
 def _unit(text: str, name: str, where: Source | None) -> pint.Unit:
     try:
-        return units.registry.parse_units(" * ".join(_PINT.get(p, p) for p in text.split("*"))) if text != "1" else units.registry.dimensionless
+        return (
+            units.registry.parse_units(" * ".join(_PINT.get(p, p) for p in text.split("*")))
+            if text != "1"
+            else units.registry.dimensionless
+        )
     except Exception:
-        raise UnitsError(f"the unit '{text}' of '{name}' is not known", where=where, allowed="1, volt, second, amp, siemens, Hz, ...") from None
+        raise UnitsError(
+            f"the unit '{text}' of '{name}' is not known", where=where, allowed="1, volt, second, amp, siemens, Hz, ..."
+        ) from None
 
 
 def _number(value: Any, unit: pint.Unit, name: str, where: Source | None) -> Any:
@@ -171,9 +200,7 @@ def _number(value: Any, unit: pint.Unit, name: str, where: Source | None) -> Any
     return array
 
 
-def _check_dimension(
-    name: str, wanted: Any, parsed: Expression, unit: Mapping[str, pint.Unit], where: Source | None
-) -> None:
+def _check_dimension(name: str, wanted: Any, parsed: Expression, unit: Mapping[str, pint.Unit], where: Source | None) -> None:
     """Evaluate once with numbers of the right units: pint finds what does not fit. wanted: the unit of the value, None for any."""
     if "noise" in parsed.names and "noise" not in unit:
         return
@@ -183,8 +210,10 @@ def _check_dimension(
     values |= {n: registry.Quantity(np.array(0.5 + 0.17 * k), u) for k, (n, u) in enumerate(unit.items())}
     plain = lambda x: registry.Quantity(x).to("dimensionless").magnitude
     values |= {  # these functions do not know pint, or would take any unit
-        "dt": registry.Quantity(np.array(1e-4), "second"), "sigmoid": lambda x: 1 / (1 + np.exp(-plain(x))),
-        "int": lambda x: np.trunc(plain(x)), "floor": lambda x: np.floor(plain(x)),
+        "dt": registry.Quantity(np.array(1e-4), "second"),
+        "sigmoid": lambda x: 1 / (1 + np.exp(-plain(x))),
+        "int": lambda x: np.trunc(plain(x)),
+        "floor": lambda x: np.floor(plain(x)),
     }
     try:
         with np.errstate(all="ignore"):

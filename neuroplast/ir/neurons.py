@@ -63,8 +63,10 @@ def _check_dt(population: Population, b: Builder, name: str, tau: object, limit:
     smallest = float(np.min(np.asarray(tau, float), where=np.asarray(tau) > 0, initial=np.inf))
     if smallest < b.dt / limit:
         raise DescriptionError(
-            f"dt is too coarse for {name} of population '{population.name}'", where=population.neuron.where,
-            got=f"dt {b.dt:g} s, {name} {smallest:g} s", allowed=f"dt up to {limit * smallest:g} s",
+            f"dt is too coarse for {name} of population '{population.name}'",
+            where=population.neuron.where,
+            got=f"dt {b.dt:g} s, {name} {smallest:g} s",
+            allowed=f"dt up to {limit * smallest:g} s",
             do="use a smaller dt, or a longer time constant",
         )
 
@@ -123,8 +125,13 @@ def _(neuron: LIF, population: Population, incoming: list[Connection], code: Cod
     si = neuron.si
     _check_dt(population, b, "tau", si.tau)
     inputs = _filtered_inputs(incoming, code, b)
-    v = code.state("v", initial(si.v_initial, population, b, "v", "voltage", 0.0) if si.v_initial is not None
-                   else np.broadcast_to(np.asarray(si.v_rest, float), (population.size,)), "V")
+    v = code.state(
+        "v",
+        initial(si.v_initial, population, b, "v", "voltage", 0.0)
+        if si.v_initial is not None
+        else np.broadcast_to(np.asarray(si.v_rest, float), (population.size,)),
+        "V",
+    )
     noise = add_population_noise(population, code, b)
     rest = code.number("v_rest", si.v_rest, "V")
     resistance = code.number("resistance", 1.0 if si.resistance is None else si.resistance)
@@ -205,9 +212,7 @@ def _(neuron: Rate, population: Population, incoming: list[Connection], code: Co
         code.set("activation", f"target + (activation - target)*{_decay(code, 'decay', neuron.si.tau, b)}")
     else:
         code.set("activation", total)
-    values: Callable[[np.ndarray], np.ndarray] = lambda x: Expression(
-        _transfer(neuron.transfer, "x"), frozenset({"x"})
-    ).numpy({"x": x})
+    values: Callable[[np.ndarray], np.ndarray] = lambda x: Expression(_transfer(neuron.transfer, "x"), frozenset({"x"})).numpy({"x": x})
     code.state("rate", np.broadcast_to(values(start), (population.size,)))
     code.set("rate", _transfer(neuron.transfer, "activation"))
     _signals(b, code, "activation", "rate")
@@ -248,8 +253,10 @@ def _(neuron: SpikeSequence, population: Population, incoming: list[Connection],
     if step.size and int(step.max()) >= b.steps:
         late = int(np.argmax(step))
         raise DescriptionError(
-            f"population '{population.name}': a spike comes after the end of the trial", where=neuron.where,
-            got=f"{neuron.si.times[late]:g} s", allowed=f"before {b.steps * b.dt:g} s",
+            f"population '{population.name}': a spike comes after the end of the trial",
+            where=neuron.where,
+            got=f"{neuron.si.times[late]:g} s",
+            allowed=f"before {b.steps * b.dt:g} s",
         )
     pairs = np.unique(np.stack([step, unit], 1), axis=0) if step.size else np.zeros((0, 2), int)
     if len(pairs) < step.size:
@@ -296,7 +303,8 @@ def _(neuron: EquationNeuron, population: Population, incoming: list[Connection]
     names: dict[str, str] = {"dt": repr(b.dt)}
     drawn = lambda name, value: (
         value.draw((population.size,), generator(b.graph.network.seed, f"{population.name}/{name}"), "1", name, where)
-        if isinstance(value, (Uniform, Normal)) else value
+        if isinstance(value, (Uniform, Normal))
+        else value
     )
     for name, value in parsed.parameters.items():
         value = drawn(name, value)
@@ -320,7 +328,8 @@ def _(neuron: EquationNeuron, population: Population, incoming: list[Connection]
     noise = add_population_noise(population, code, b)
     if noise is None and any("noise" in e.names for e in (*parsed.differential.values(), *parsed.subexpressions.values())):
         raise DescriptionError(
-            f"the equations of '{population.name}' use 'noise', but the population has none", where=population.where,
+            f"the equations of '{population.name}' use 'noise', but the population has none",
+            where=population.where,
             do="Population(..., noise=White(...))",
         )
     if noise:
@@ -374,18 +383,18 @@ def _exponential(name: str, text: str, dt: float, population: Population) -> str
     with np.errstate(all="ignore"):
         f = {x: np.broadcast_to(body.numpy({**others, name: np.array([x])}), (3,)).astype(float) for x in points}
     linear = lambda x: f[0.0] + (f[1.0] - f[0.0]) * x
-    wrong = [np.abs(f[x] - linear(x)) > 1e-9 * max(np.max(np.abs(f[p]), initial=1e-300, where=np.isfinite(f[p])) for p in points) for x in points]
+    wrong = [
+        np.abs(f[x] - linear(x)) > 1e-9 * max(np.max(np.abs(f[p]), initial=1e-300, where=np.isfinite(f[p])) for p in points) for x in points
+    ]
     if np.any(wrong):
         raise DescriptionError(
             f"d{name}/dt of '{population.name}' is not linear in {name}, so exponential_euler cannot be used",
-            where=population.neuron.where, do="method='euler'",
+            where=population.neuron.where,
+            do="method='euler'",
         )
     slope = f"(({at[1.0]}) - ({at[0.0]}))"
     safe = f"where({slope} == 0.0, 1.0, {slope})"
-    return (
-        f"where({slope} == 0.0, {name} + {dt!r}*({at[0.0]}), "
-        f"({name} + ({at[0.0]})/{safe})*exp({dt!r}*{slope}) - ({at[0.0]})/{safe})"
-    )
+    return f"where({slope} == 0.0, {name} + {dt!r}*({at[0.0]}), ({name} + ({at[0.0]})/{safe})*exp({dt!r}*{slope}) - ({at[0.0]})/{safe})"
 
 
 OUTPUT = {Rate: "rate", Pattern: "rate", Readout: "m"}
@@ -398,7 +407,8 @@ def output_signal(population: Population) -> str:
     if isinstance(population.neuron, EquationNeuron):
         if population.neuron.output is None:
             raise DescriptionError(
-                f"population '{population.name}' has neither a threshold nor an output", where=population.neuron.where,
+                f"population '{population.name}' has neither a threshold nor an output",
+                where=population.neuron.where,
                 do="name the variable that others read: EquationNeuron(..., output='r')",
             )
         return population.neuron.output

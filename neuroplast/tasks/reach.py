@@ -43,13 +43,17 @@ class Reach(Task):
         targets = numbers(self.targets, "Reach.targets", self.where)
         d = targets.shape[-1] if targets.ndim == 2 else 0
         for name, shape in (
-            ("targets", (len(targets) if targets.ndim else 0, d)), ("encoder", (self.inputs.size, d)),
-            ("decoder", (d, self.outputs.size)), ("offset", (self.outputs.size,)),
+            ("targets", (len(targets) if targets.ndim else 0, d)),
+            ("encoder", (self.inputs.size, d)),
+            ("decoder", (d, self.outputs.size)),
+            ("offset", (self.outputs.size,)),
         ):
             array = numbers(getattr(self, name), f"Reach.{name}", self.where)
             if array.shape != shape or not array.size or not np.all(np.isfinite(array)):
                 raise DescriptionError(
-                    f"Reach.{name} does not fit", where=self.where, got=f"shape {array.shape}" + ("" if np.all(np.isfinite(array)) else ", with values that are not finite"),
+                    f"Reach.{name} does not fit",
+                    where=self.where,
+                    got=f"shape {array.shape}" + ("" if np.all(np.isfinite(array)) else ", with values that are not finite"),
                     allowed=f"finite numbers of shape {shape}",
                 )
         if self.order not in ("random", "sequence"):

@@ -34,7 +34,11 @@ def lif_current(stage: Stage) -> None:
 def lif_ampere(stage: Stage) -> None:
     """Currents in ampere through a membrane resistance of each cell's own."""
     lif = LIF(
-        tau=8 * ms, v_rest=-65 * mV, v_threshold=-50 * mV, v_reset=-60 * mV, resistance=np.array([80.0, 100.0, 120.0]) * Mohm,
+        tau=8 * ms,
+        v_rest=-65 * mV,
+        v_threshold=-50 * mV,
+        v_reset=-60 * mV,
+        resistance=np.array([80.0, 100.0, 120.0]) * Mohm,
         drive=[10.0, 12.0, 14.0] * mV,
     )
     cells = stage.population("lif_ampere", 3, lif, watch=("spikes", "v"))
@@ -75,7 +79,11 @@ def lif_graded(stage: Stage) -> None:
 def lif_adaptive(stage: Stage) -> None:
     """A threshold that jumps at each spike."""
     lif = LIF(
-        tau=5 * ms, v_rest=-60 * mV, v_threshold=-52 * mV, v_reset=-58 * mV, drive=[15.0, 20.0, 25.0] * mV,
+        tau=5 * ms,
+        v_rest=-60 * mV,
+        v_threshold=-52 * mV,
+        v_reset=-58 * mV,
+        drive=[15.0, 20.0, 25.0] * mV,
         adaptation=AdaptiveThreshold(tau=[15.0, 20.0, 30.0] * ms, jump=[2.0, 1.0, 0.0] * mV),
     )
     stage.population("lif_adaptive", 3, lif, watch=("spikes", "v", "threshold"))
@@ -83,18 +91,20 @@ def lif_adaptive(stage: Stage) -> None:
 
 def lif_refractory(stage: Stage) -> None:
     """A refractory time of each cell's own, one of them none."""
-    lif = LIF(
-        tau=5 * ms, v_rest=-60 * mV, v_threshold=-52 * mV, v_reset=-58 * mV, refractory=[0.0, 1.0, 2.5, 7.0] * ms, drive=20 * mV
-    )
+    lif = LIF(tau=5 * ms, v_rest=-60 * mV, v_threshold=-52 * mV, v_reset=-58 * mV, refractory=[0.0, 1.0, 2.5, 7.0] * ms, drive=20 * mV)
     stage.population("lif_refractory", 4, lif, watch=("spikes", "v"))
 
 
 def lif_heterogeneous(stage: Stage) -> None:
     """Every parameter an array or drawn."""
     lif = LIF(
-        tau=np.linspace(4.0, 12.0, 5) * ms, v_rest=[-60.0, -61.0, -62.0, -63.0, -64.0] * mV,
-        v_threshold=[-50.0, -51.0, -52.0, -50.0, -54.0] * mV, v_reset=[-57.0, -58.0, -59.0, -56.0, -60.0] * mV,
-        refractory=[1.0, 2.0, 1.0, 3.0, 1.0] * ms, drive=Normal(14 * mV, 2 * mV), v_initial=Uniform(-60 * mV, -50 * mV),
+        tau=np.linspace(4.0, 12.0, 5) * ms,
+        v_rest=[-60.0, -61.0, -62.0, -63.0, -64.0] * mV,
+        v_threshold=[-50.0, -51.0, -52.0, -50.0, -54.0] * mV,
+        v_reset=[-57.0, -58.0, -59.0, -56.0, -60.0] * mV,
+        refractory=[1.0, 2.0, 1.0, 3.0, 1.0] * ms,
+        drive=Normal(14 * mV, 2 * mV),
+        v_initial=Uniform(-60 * mV, -50 * mV),
     )
     stage.population("lif_heterogeneous", 5, lif, White([1.0, 2.0, 3.0, 4.0, 0.0] * mV), watch=("spikes", "v"))
 
@@ -102,7 +112,12 @@ def lif_heterogeneous(stage: Stage) -> None:
 def lif_everything(stage: Stage) -> None:
     """All synapses at once on an adaptive, refractory, noisy cell."""
     lif = LIF(
-        tau=10 * ms, v_rest=-60 * mV, v_threshold=-51 * mV, v_reset=-57 * mV, refractory=1 * ms, drive=4 * mV,
+        tau=10 * ms,
+        v_rest=-60 * mV,
+        v_threshold=-51 * mV,
+        v_reset=-57 * mV,
+        refractory=1 * ms,
+        drive=4 * mV,
         adaptation=AdaptiveThreshold(tau=20 * ms, jump=0.5 * mV),
     )
     cells = stage.population("lif_everything", 4, lif, White(3 * mV), watch=("spikes", "v", "threshold"))
@@ -185,8 +200,15 @@ def equation_izhikevich(stage: Stage) -> None:
         c : volt
         d : volt
         """,
-        threshold="v >= 30*mV", reset="v = c; u += d",
-        parameters={"I": 10 * mV, "a": [0.02, 0.02, 0.1, 0.02], "b": 0.2, "c": [-65.0, -55.0, -65.0, -50.0] * mV, "d": [8.0, 4.0, 2.0, 2.0] * mV},
+        threshold="v >= 30*mV",
+        reset="v = c; u += d",
+        parameters={
+            "I": 10 * mV,
+            "a": [0.02, 0.02, 0.1, 0.02],
+            "b": 0.2,
+            "c": [-65.0, -55.0, -65.0, -50.0] * mV,
+            "d": [8.0, 4.0, 2.0, 2.0] * mV,
+        },
         initial={"v": Uniform(-65 * mV, -50 * mV), "u": -13 * mV},
     )
     cells = stage.population("izhikevich", 4, neuron, White(2 * mV), watch=("spikes", "v", "u"))
@@ -209,7 +231,10 @@ def equation_subexpression(stage: Stage) -> None:
         tau_w : second
         E_L : volt
         """,
-        threshold="v > -50*mV and g > 0.05", reset="v = -58*mV", refractory=2 * ms, method="exponential_euler",
+        threshold="v > -50*mV and g > 0.05",
+        reset="v = -58*mV",
+        refractory=2 * ms,
+        method="exponential_euler",
         parameters={"tau": [8.0, 10.0, 12.0] * ms, "tau_g": 5 * ms, "tau_w": 0.02 * second, "E_L": -60 * mV, "drop": 4 * mV},
         initial={"v": -60 * mV, "g": Uniform(0.0, 0.2)},
     )
@@ -229,7 +254,9 @@ def equation_graded(stage: Stage) -> None:
         I : 1
         tau : second
         """,
-        parameters={"tau": 6 * ms}, initial={"x": Normal(0.0, 1.0), "y": 0.3, "z": 0.1}, output="r",
+        parameters={"tau": 6 * ms},
+        initial={"x": Normal(0.0, 1.0), "y": 0.3, "z": 0.1},
+        output="r",
     )
     units = stage.population("equation_graded", 4, neuron, White(0.2), watch=("x", "y", "z", "r"))
     stage.project(stage.graded, units, Normal(0.0, 1.0), Graded("I"))

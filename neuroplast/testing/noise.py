@@ -63,7 +63,9 @@ def _on_weights(name: str, noise: Noise, graded: bool = False) -> Part:
         post = stage.population(f"{name}_units", 4, Rate("tanh", tau=3 * ms), watch=("rate",))
         rule = ThreeFactorRule(
             {"x": LowPass(Signal("pre", "rate" if graded else "spikes"), 4 * ms), "xi": Signal("synapse", "noise")},
-            Eligibility("x*xi", tau=6 * ms), Modulator(f"{name}_reward"), rate=20.0,
+            Eligibility("x*xi", tau=6 * ms),
+            Modulator(f"{name}_reward"),
+            rate=20.0,
         )
         stage.project(
             pre, post, Normal(0.0, 0.5), Graded() if graded else Delta(), "weight", "noise", noise=noise, plasticity=rule, name=name
@@ -76,8 +78,14 @@ def on_sparse_weights(stage: Stage) -> None:
     """Perturbed weights with a standard deviation of each pair's own, of which only some are connected."""
     post = stage.population("noise_sparse_units", 4, Rate(), watch=("rate",))
     stage.project(
-        stage.drive, post, Uniform(0.0, 1.0), Current(tau=3 * ms), "noise", name="noise_on_sparse",
-        connectivity=FixedProbability(0.4), noise=White(0.3),
+        stage.drive,
+        post,
+        Uniform(0.0, 1.0),
+        Current(tau=3 * ms),
+        "noise",
+        name="noise_on_sparse",
+        connectivity=FixedProbability(0.4),
+        noise=White(0.3),
     )
 
 
@@ -87,7 +95,9 @@ NOISES: dict[str, Part] = {
     "noise_per_trial": _on_cells("noise_per_trial", White(3 * mV, every="trial")),
     "noise_ou": _on_cells("noise_ou", OrnsteinUhlenbeck([1.0, 2.0, 3.0, 4.0, 5.0] * mV, tau=[2.0, 4.0, 8.0, 16.0, 1.0] * ms)),
     "noise_impulses": _on_cells("noise_impulses", Impulses(8 * mV, rate=200 * Hz)),
-    "noise_impulses_normal": _on_cells("noise_impulses_normal", Impulses(8 * mV, rate=[0.0, 50.0, 200.0, 800.0, 5000.0] * Hz, law="normal")),
+    "noise_impulses_normal": _on_cells(
+        "noise_impulses_normal", Impulses(8 * mV, rate=[0.0, 50.0, 200.0, 800.0, 5000.0] * Hz, law="normal")
+    ),
     "noise_frozen": _on_cells("noise_frozen", Frozen(4 * values(STEPS - 7, 5) * mV)),
     "noise_frozen_trials": _on_cells("noise_frozen_trials", Frozen(4 * values(2, STEPS, 5) * mV)),
     "noise_on_rate": _on_units("noise_on_rate", White([0.1, 0.2, 0.0, 0.5])),

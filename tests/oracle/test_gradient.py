@@ -77,7 +77,10 @@ def test_weight_perturbation(fast):
     """y = (W + Psi) x:  E[M Psi] = sigma^2 grad R. The term Psi' x x' Psi of the reward is even and drops out."""
     sigma = 0.2
     program = one_step(
-        Population("outputs", 2, Rate()), {"psi": Signal("synapse", "noise")}, "psi", Modulator("r", baseline=PairedPass()),
+        Population("outputs", 2, Rate()),
+        {"psi": Signal("synapse", "noise")},
+        "psi",
+        Modulator("r", baseline=PairedPass()),
         noise=White(sigma, every="trial"),
     )
     mean, error = mean_change(fast.prepare(program), "p_weight", 400_000, 100)
@@ -88,10 +91,15 @@ def test_node_perturbation_through_time_and_a_nonlinearity(fast):
     """y = tanh(W x + xi) over 4 steps; the gradient of the mean reward by quadrature over the noise."""
     sigma, steps = 0.5, 4
     network = Network("gradient", seed=6)
-    inputs, outputs = (network.add(p) for p in (Population("inputs", 3, Pattern()), Population("outputs", 2, Rate("tanh"), noise=White(sigma))))
+    inputs, outputs = (
+        network.add(p) for p in (Population("inputs", 3, Pattern()), Population("outputs", 2, Rate("tanh"), noise=White(sigma)))
+    )
     rule = ThreeFactorRule(
-        {"x": Signal("pre", "rate"), "xi": Signal("post", "noise")}, Eligibility("x*xi"),
-        Modulator("r", baseline=RunningMean(trials=50)), rate=RATE, update="episodic",
+        {"x": Signal("pre", "rate"), "xi": Signal("post", "noise")},
+        Eligibility("x*xi"),
+        Modulator("r", baseline=RunningMean(trials=50)),
+        rate=RATE,
+        update="episodic",
     )
     weight = np.array([[0.3, -0.2, 0.5], [0.1, 0.6, -0.4]])
     network.add(Projection(inputs, outputs, weight, Graded(), plasticity=rule, name="p"))
@@ -127,14 +135,16 @@ def hedonistic_network() -> Network:
     lif = LIF(tau=20 * ms, v_rest=-74 * mV, v_threshold=-54 * mV, v_reset=-60 * mV, v_initial=Uniform(-70 * mV, -60 * mV), drive=12 * mV)
     cell = network.add(Population("cell", 1, lif, noise=White(20 * mV)))
     rule = ThreeFactorRule(
-        {"score": Signal("synapse", "release_score")}, Eligibility("score"), Modulator("r", baseline=RunningMean(trials=50)),
-        rate=RATE, update="episodic", target="release",
+        {"score": Signal("synapse", "release_score")},
+        Eligibility("score"),
+        Modulator("r", baseline=RunningMean(trials=50)),
+        rate=RATE,
+        update="episodic",
+        target="release",
     )
     release = Release(np.linspace(-1.5, 0.5, n)[None, :], facilitation=0.4, tau_facilitation=50 * ms, tau_recovery=10 * ms)
     network.add(
-        Projection(
-            pre, cell, np.linspace(0.1, 0.5, n)[None, :], Conductance(5 * ms, 0 * mV), release=release, plasticity=rule, name="p"
-        )
+        Projection(pre, cell, np.linspace(0.1, 0.5, n)[None, :], Conductance(5 * ms, 0 * mV), release=release, plasticity=rule, name="p")
     )
     one = network.add(Population("one", 1, Pattern()))
     # R = -1/2 (s - 1.5)^2 in each step: 1 for a spike and a constant, which the baseline takes away
@@ -146,7 +156,7 @@ def test_hedonistic_release(fast):
     """<h sum of scores> = d<h>/dq, facilitation and depression included: against finite differences, slope 1 +- 0.1, r > 0.95."""
     executable = fast.prepare(discretize(hedonistic_network(), 1 * ms))
     mean, error = mean_change(executable, "p_q", 60_000, 60)
-    q, recorder, delta, rewards = executable.arrays["p_q"], Recorder((), {}, 1), 0.4, {}
+    q, delta, rewards = executable.arrays["p_q"], 0.4, {}
     start, first = np.array(q), int(executable.arrays["clock"][1])
     trials, blocks = 12_000, 12
     for k in range(q.size):

@@ -16,7 +16,7 @@ from neuroplast.node import Normal, Uniform
 from neuroplast.noise import Frozen
 from neuroplast.synapses import Graded, OneToOne
 from neuroplast.tasks import OpenLoop
-from neuroplast.units import mV, ms, nS, second
+from neuroplast.units import ms, mV, nS, second
 
 
 def parse(text: str, parameters: dict | None = None, initial: dict | None = None) -> Equations:
@@ -61,25 +61,51 @@ def test_units_become_si_numbers():
     assert float(g.parameters["tau"]) == pytest.approx(0.005) and g.initial["g"].high == pytest.approx(2e-9)
 
 
-@pytest.mark.parametrize("right", [
-    "alpha*(1 - x) - x/(1*ms)", "(0.1*(v + 40*mV)/mV/(exp((v + 40*mV)/(10*mV)) - 1) - x)/ms", "1/(v - u)*mV/ms", "sqrt(v*v)/mV/ms",
-    "where(v > u, x, 2)/ms", "int(v > u)/ms", "clip(x, 0, 1)*sigmoid(v/mV)/ms", "floor(x)*sign(v)/ms", "maximum(v, u)/(volt*second)",
-    "(v/mV)**2*x/ms", "tanh(x)*cos(x)/dt", "(v > u and x < 1)*x/ms",
-])
+@pytest.mark.parametrize(
+    "right",
+    [
+        "alpha*(1 - x) - x/(1*ms)",
+        "(0.1*(v + 40*mV)/mV/(exp((v + 40*mV)/(10*mV)) - 1) - x)/ms",
+        "1/(v - u)*mV/ms",
+        "sqrt(v*v)/mV/ms",
+        "where(v > u, x, 2)/ms",
+        "int(v > u)/ms",
+        "clip(x, 0, 1)*sigmoid(v/mV)/ms",
+        "floor(x)*sign(v)/ms",
+        "maximum(v, u)/(volt*second)",
+        "(v/mV)**2*x/ms",
+        "tanh(x)*cos(x)/dt",
+        "(v > u and x < 1)*x/ms",
+    ],
+)
 def test_units_that_fit(right: str):
     parse(f"dx/dt = {right} : 1\nv : volt\nu : volt\nalpha : hertz")
 
 
-@pytest.mark.parametrize("right", [
-    "x", "v/ms", "(x + v)/ms", "exp(v)/ms", "sigmoid(v)/ms", "where(v > 1, x, 2)/ms", "floor(v)/ms", "clip(v, 0, 1)/ms", "tanh(x)/mV",
-    "maximum(v, x)/ms", "x**v/ms",
-])
+@pytest.mark.parametrize(
+    "right",
+    [
+        "x",
+        "v/ms",
+        "(x + v)/ms",
+        "exp(v)/ms",
+        "sigmoid(v)/ms",
+        "where(v > 1, x, 2)/ms",
+        "floor(v)/ms",
+        "clip(v, 0, 1)/ms",
+        "tanh(x)/mV",
+        "maximum(v, x)/ms",
+        "x**v/ms",
+    ],
+)
 def test_units_that_do_not_fit(right: str):
     with pytest.raises(UnitsError):
         parse(f"dx/dt = {right} : 1\nv : volt")
 
 
-@pytest.mark.parametrize("statement", ["v = -60*mV", "v += 2*mV", "v -= d", "v *= 2", "v /= 3", "v = c; u += d", "v=c\nu=-u", "u = v*0 + d"])
+@pytest.mark.parametrize(
+    "statement", ["v = -60*mV", "v += 2*mV", "v -= d", "v *= 2", "v /= 3", "v = c; u += d", "v=c\nu=-u", "u = v*0 + d"]
+)
 def test_resets(statement: str):
     e = parse("dv/dt = (u - v)/(1*ms) : volt\ndu/dt = -u/(1*ms) : volt\nc : volt\nd : volt")
     e.check_statements("v > 20*mV or u < -1*volt", statement, None)
@@ -87,21 +113,50 @@ def test_resets(statement: str):
     assert names <= {"v", "u"}
 
 
-@pytest.mark.parametrize(("threshold", "reset"), [
-    ("v > 5", ""), ("v", ""), ("v > tau", ""), ("x > 1*mV", ""), ("v > 1*mV", "v"), ("v > 1*mV", "v == 2*mV"), ("v > 1*mV", "v = 2"),
-    ("v > 1*mV", "v = 3*ms"), ("v > 1*mV", "tua = 2*ms"), ("v > 1*mV", "v += tau"), ("v > 1*mV", "sub = 1*mV"), ("v > 1*mV and", ""),
-])
+@pytest.mark.parametrize(
+    ("threshold", "reset"),
+    [
+        ("v > 5", ""),
+        ("v", ""),
+        ("v > tau", ""),
+        ("x > 1*mV", ""),
+        ("v > 1*mV", "v"),
+        ("v > 1*mV", "v == 2*mV"),
+        ("v > 1*mV", "v = 2"),
+        ("v > 1*mV", "v = 3*ms"),
+        ("v > 1*mV", "tua = 2*ms"),
+        ("v > 1*mV", "v += tau"),
+        ("v > 1*mV", "sub = 1*mV"),
+        ("v > 1*mV and", ""),
+    ],
+)
 def test_statements_that_mean_nothing(threshold: str, reset: str):
     e = parse("dv/dt = sub/tau : volt\nsub = -v : volt\ntau : second")
     with pytest.raises(DescriptionError):
         e.check_statements(threshold, reset, None)
 
 
-@pytest.mark.parametrize("text", [
-    "", "x : 1", "dv/dt = -v/(1*ms)", "v = 3", "dv/dt : volt", "dv/dt = -v/(1*ms) : volt\nv : volt", "di/dt = 1/(1*ms) : 1", "dmV/dt = 1/ms : 1",
-    "dpi/dt = 1/ms : 1", "dsqrt/dt = 1/ms : 1", "d_v/dt = 1/ms : 1", "dv/dt = -v/(1*ms) : volt (shared)", "tau : second (unless refractory)\ndv/dt = 1/tau : 1",
-    "dv/dt = __import__('os') : 1", "dv/dt = a/(1*ms) : 1\na = b : 1\nb = a : 1", "dv/dt = -v/ms : nonsense",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x : 1",
+        "dv/dt = -v/(1*ms)",
+        "v = 3",
+        "dv/dt : volt",
+        "dv/dt = -v/(1*ms) : volt\nv : volt",
+        "di/dt = 1/(1*ms) : 1",
+        "dmV/dt = 1/ms : 1",
+        "dpi/dt = 1/ms : 1",
+        "dsqrt/dt = 1/ms : 1",
+        "d_v/dt = 1/ms : 1",
+        "dv/dt = -v/(1*ms) : volt (shared)",
+        "tau : second (unless refractory)\ndv/dt = 1/tau : 1",
+        "dv/dt = __import__('os') : 1",
+        "dv/dt = a/(1*ms) : 1\na = b : 1\nb = a : 1",
+        "dv/dt = -v/ms : nonsense",
+    ],
+)
 def test_equations_that_cannot_be_read(text: str):
     with pytest.raises(DescriptionError):
         parse(text)
@@ -125,7 +180,10 @@ def test_subexpressions_are_seen_after_the_step():
 
 def test_unless_refractory_holds_that_variable_only():
     neuron = EquationNeuron(
-        "dv/dt = 20*mV/ms : volt (unless refractory)\ndw/dt = 1/ms : 1", threshold="v > 9*mV", reset="v = 0*mV", refractory=1 * ms,
+        "dv/dt = 20*mV/ms : volt (unless refractory)\ndw/dt = 1/ms : 1",
+        threshold="v > 9*mV",
+        reset="v = 0*mV",
+        refractory=1 * ms,
     )
     got = play(neuron, "v", "w", "spikes", steps=60)
     fired = np.flatnonzero(got["spikes"][:, 0])
@@ -164,15 +222,19 @@ def test_graded_input_fills_its_parameter_in_each_step():
 
 def test_drawn_parameters_and_starts_follow_from_the_seed():
     neuron = EquationNeuron(
-        "dx/dt = (b - x)/tau : 1\nb : 1\ntau : second", parameters={"b": Normal(0.0, 1.0), "tau": Uniform(0.001 * second, 9 * ms)},
-        initial={"x": Uniform(-1.0, 1.0)}, output="x",
+        "dx/dt = (b - x)/tau : 1\nb : 1\ntau : second",
+        parameters={"b": Normal(0.0, 1.0), "tau": Uniform(0.001 * second, 9 * ms)},
+        initial={"x": Uniform(-1.0, 1.0)},
+        output="x",
     )
     first, second_ = (play(neuron, "x", "b", size=200, steps=2) for _ in range(2))
     np.testing.assert_array_equal(first["x"], second_["x"])
     assert np.unique(first["x"][0]).size == 200 and abs(first["b"][0].std() - 1) < 0.3
 
 
-@pytest.mark.parametrize("right", ["-abs(x)", "-maximum(x, 0)", "-x**2", "-tanh(x)", "-where(x > 30, x, 2*x)", "-floor(x)", "-int(x)", "-x*abs(x)"])
+@pytest.mark.parametrize(
+    "right", ["-abs(x)", "-maximum(x, 0)", "-x**2", "-tanh(x)", "-where(x > 30, x, 2*x)", "-floor(x)", "-int(x)", "-x*abs(x)"]
+)
 def test_exponential_euler_refuses_what_is_not_linear(right: str):
     neuron = EquationNeuron(f"dx/dt = ({right})/(1*ms) : 1", method="exponential_euler", output="x")
     with pytest.raises(DescriptionError, match="not linear in x"):

@@ -84,7 +84,8 @@ def source(name: str = "source", size: int = 3) -> Population:
 def rule(**more: Any) -> ThreeFactorRule:
     given: dict[str, Any] = {
         "factors": {"s": LowPass(Signal("pre", "spikes"), 5 * ms), "v": Signal("post", "v")},
-        "eligibility": Eligibility("s*v", tau=10 * ms), "modulator": Modulator("reward"),
+        "eligibility": Eligibility("s*v", tau=10 * ms),
+        "modulator": Modulator("reward"),
     }
     return ThreeFactorRule(**(given | more))
 
@@ -130,27 +131,37 @@ CASES: dict[str, tuple[Wrong, tuple[str, ...]]] = {
     "a unit too many": (lambda: RunningMean(trials=5 * ms), ("RunningMean.trials has the wrong unit", "plain number")),
     "no number": (lambda: Poisson("fast"), ("Poisson.rate needs a unit", "'fast'")),  # type: ignore[arg-type]
     "unit of a weight": (
-        lambda: wired(lambda a, b: Projection(a, b, 2 * nS, Current(tau=5 * ms))), ("weight has the wrong unit", "2 nS", "a voltage"),
+        lambda: wired(lambda a, b: Projection(a, b, 2 * nS, Current(tau=5 * ms))),
+        ("weight has the wrong unit", "2 nS", "a voltage"),
     ),
     "unit of a weight in ampere": (
-        lambda: wired(lambda a, b: Projection(a, b, 1 * mV, Current(tau=5 * ms)), lif(resistance=100 * Mohm)), ("a current such as",),
+        lambda: wired(lambda a, b: Projection(a, b, 1 * mV, Current(tau=5 * ms)), lif(resistance=100 * Mohm)),
+        ("a current such as",),
     ),
     "unit of drawn weights": (
-        lambda: wired(lambda a, b: Projection(a, b, Uniform(0 * mV, 1 * ms), Current(tau=5 * ms))), ("weight has the wrong unit", "1 ms"),
+        lambda: wired(lambda a, b: Projection(a, b, Uniform(0 * mV, 1 * ms), Current(tau=5 * ms))),
+        ("weight has the wrong unit", "1 ms"),
     ),
     "unit of a drawn start": (lambda: lif(v_initial=Uniform(0 * mV, 1 * nS)), ("LIF.v_initial has the wrong unit", "1 nS")),
     "unit of a noise": (lambda: build(pop(noise=White(1 * nS))), ("White.std has the wrong unit", "1 nS", "a voltage")),
     "unit of a noise in equations": (
-        lambda: build(pop(neuron=equation("dv/dt = (noise - v)/(5*ms) : volt"), noise=White(0.1))), ("units in 'v = (noise - v)/(5*ms)'",),
+        lambda: build(pop(neuron=equation("dv/dt = (noise - v)/(5*ms) : volt"), noise=White(0.1))),
+        ("units in 'v = (noise - v)/(5*ms)'",),
     ),
     "unit of a bound": (
-        lambda: wired(lambda a, b: arrow(a, b, plasticity=rule(bounds=(0 * nS, 1 * nS)))), ("bounds has the wrong unit", "0 nS"),
+        lambda: wired(lambda a, b: arrow(a, b, plasticity=rule(bounds=(0 * nS, 1 * nS)))),
+        ("bounds has the wrong unit", "0 nS"),
     ),
     "bounds of two units": (lambda: rule(bounds=(0 * mV, 1 * nS)), ("upper bound has the wrong unit", "1 nS")),
     "unit of dt": (lambda: build(pop(), dt=1 * mV), ("dt has the wrong unit", "1 mV")),
     "unit of a monitor's interval": (lambda: Monitor(pop(), "v", every=5), ("Monitor.every needs a unit",)),
     "unit of a gain": (
-        lambda: build(cells := source(), out := pop("out", 2, Readout(tau=5 * ms)), Modulator("da", dopamine=Dopamine(cells, 50 * Hz, 9 * ms)), track(out)),
+        lambda: build(
+            cells := source(),
+            out := pop("out", 2, Readout(tau=5 * ms)),
+            Modulator("da", dopamine=Dopamine(cells, 50 * Hz, 9 * ms)),
+            track(out),
+        ),
         ("Dopamine.gain of 'da' needs a unit", "a rate such as"),
     ),
     "unit of a parameter": (lambda: equation(parameters={"E": 1 * ms}), ("the value of 'E' has the wrong unit", "a value in V")),
@@ -162,7 +173,8 @@ CASES: dict[str, tuple[Wrong, tuple[str, ...]]] = {
     # unknown names
     "factor that is not declared": (lambda: rule(eligibility=Eligibility("s*u", tau=5 * ms)), ("names 'u'", "Known names are: s, v")),
     "factor with a typing error": (
-        lambda: rule(factors={"trace": Signal("pre", "spikes")}, eligibility=Eligibility("trase", tau=5 * ms)), ("Did you mean 'trace'?",),
+        lambda: rule(factors={"trace": Signal("pre", "spikes")}, eligibility=Eligibility("trase", tau=5 * ms)),
+        ("Did you mean 'trace'?",),
     ),
     "signal of a factor": (
         lambda: wired(lambda a, b: arrow(a, b, plasticity=rule(factors={"s": Signal("post", "spike"), "v": Signal("post", "v")}))),
@@ -173,7 +185,8 @@ CASES: dict[str, tuple[Wrong, tuple[str, ...]]] = {
         ("reads 'noise' of the synapse side", "Known names are: weight"),
     ),
     "signal that nothing writes": (
-        lambda: build(cells := pop(), Monitor(cells, "external")), ("'external' of 'cells' is not kept", "Known names are:"),
+        lambda: build(cells := pop(), Monitor(cells, "external")),
+        ("'external' of 'cells' is not kept", "Known names are:"),
     ),
     "side": (lambda: Signal("presynaptic", "v"), ("Signal.side 'presynaptic'", "Known names are: post, pre, synapse")),
     "update": (lambda: rule(update="continous"), ("update 'continous' is not known", "Did you mean 'continuous'?")),
@@ -186,34 +199,42 @@ CASES: dict[str, tuple[Wrong, tuple[str, ...]]] = {
     "function of a transfer": (lambda: Rate("softplus(x)"), ("unknown function 'softplus'", "Known names are:")),
     "name in a transfer": (lambda: Rate("tanh(y)"), ("names 'y', which is not declared",)),
     "variable of a synapse": (
-        lambda: wired(lambda a, b: Projection(a, b, 1 * mV, Delta("w")), equation()), ("Delta.variable 'w' is not a variable of 'cells'",),
+        lambda: wired(lambda a, b: Projection(a, b, 1 * mV, Delta("w")), equation()),
+        ("Delta.variable 'w' is not a variable of 'cells'",),
     ),
     "law of a noise": (lambda: White(1 * mV, law="gaussian"), ("White.law is not known", "gaussian", "normal")),
     # sizes
     "shape of weights": (
-        lambda: wired(lambda a, b: arrow(a, b, weight=np.ones((2, 2)) * mV)), ("weight has the wrong shape", "(2, 2)", "shape (3, 3)"),
+        lambda: wired(lambda a, b: arrow(a, b, weight=np.ones((2, 2)) * mV)),
+        ("weight has the wrong shape", "(2, 2)", "shape (3, 3)"),
     ),
     "shape of listed weights": (
-        lambda: wired(lambda a, b: arrow(a, b, weight=[1.0, 2.0] * mV, connectivity=OneToOne())), ("shape (2,)", "a scalar or shape (3,)"),
+        lambda: wired(lambda a, b: arrow(a, b, weight=[1.0, 2.0] * mV, connectivity=OneToOne())),
+        ("shape (2,)", "a scalar or shape (3,)"),
     ),
     "shape of delays": (lambda: wired(lambda a, b: arrow(a, b, delay=[1.0, 2.0] * ms)), ("delay has the wrong shape", "(2,)")),
     "size of a parameter": (lambda: build(pop(neuron=lif(drive=[1.0, 2.0] * mV))), ("LIF.drive has the wrong shape", "(2,)", "(3,)")),
     "size of an adaptation": (
-        lambda: build(pop(neuron=lif(adaptation=AdaptiveThreshold([1.0, 2.0] * ms, 1 * mV)))), ("adaptation.tau has the wrong shape",),
+        lambda: build(pop(neuron=lif(adaptation=AdaptiveThreshold([1.0, 2.0] * ms, 1 * mV)))),
+        ("adaptation.tau has the wrong shape",),
     ),
     "size of an equation's parameter": (
-        lambda: build(pop(neuron=equation(parameters={"E": [1.0, 2.0] * mV}))), ("EquationNeuron.E has the wrong shape",),
+        lambda: build(pop(neuron=equation(parameters={"E": [1.0, 2.0] * mV}))),
+        ("EquationNeuron.E has the wrong shape",),
     ),
     "size of a noise": (lambda: build(pop(noise=White([1.0, 2.0] * mV))), ("'noise_std' of 'cells' has the wrong shape", "(2,)")),
     "size of a synapse's tau": (
-        lambda: wired(lambda a, b: arrow(a, b, synapse=Current(tau=[5.0, 6.0] * ms))), ("'decay_source_cells' of 'cells'", "(2,)"),
+        lambda: wired(lambda a, b: arrow(a, b, synapse=Current(tau=[5.0, 6.0] * ms))),
+        ("'decay_source_cells' of 'cells'", "(2,)"),
     ),
     "size of frozen noise": (lambda: build(pop(noise=Frozen(np.zeros((5, 2)) * mV))), ("Frozen.array does not fit", "(5, 2)")),
     "one-to-one": (
-        lambda: build(a := source(), b := pop(size=4), arrow(a, b, connectivity=OneToOne())), ("one-to-one", "3 and 4 units", "equal sizes"),
+        lambda: build(a := source(), b := pop(size=4), arrow(a, b, connectivity=OneToOne())),
+        ("one-to-one", "3 and 4 units", "equal sizes"),
     ),
     "pairs out of range": (
-        lambda: wired(lambda a, b: arrow(a, b, connectivity=Pairs([0, 3], [0, 1]))), ("Pairs.pre is out of range", "got: 3", "0 to 2"),
+        lambda: wired(lambda a, b: arrow(a, b, connectivity=Pairs([0, 3], [0, 1]))),
+        ("Pairs.pre is out of range", "got: 3", "0 to 2"),
     ),
     "pair twice": (lambda: wired(lambda a, b: arrow(a, b, connectivity=Pairs([0, 0], [1, 1]))), ("names a pair twice",)),
     "pairs of two lengths": (lambda: Pairs([0, 1], [0]), ("pre and post differ in length",)),
@@ -222,7 +243,8 @@ CASES: dict[str, tuple[Wrong, tuple[str, ...]]] = {
     "spikes of two lengths": (lambda: SpikeSequence([0, 1], [1.0] * ms), ("indices and times differ in length",)),
     "size of a pattern": (lambda: build(pop(neuron=Pattern(np.zeros(2)))), ("Pattern.values do not fit its size", "(2,)")),
     "size of a target": (
-        lambda: track(pop("out", 2, Readout(tau=5 * ms)), target=np.zeros((4, 3))), ("target does not fit", "(4, 3)", "(steps, 2)"),
+        lambda: track(pop("out", 2, Readout(tau=5 * ms)), target=np.zeros((4, 3))),
+        ("target does not fit", "(4, 3)", "(steps, 2)"),
     ),
     "size of a teacher": (
         lambda: Regression(inputs=pop("x", 2, Pattern()), outputs=pop("y", 3, Rate()), teacher=np.zeros((2, 3)), steps=1),
@@ -230,8 +252,14 @@ CASES: dict[str, tuple[Wrong, tuple[str, ...]]] = {
     ),
     "size of a decoder": (
         lambda: Reach(
-            inputs=pop("x", 2, Pattern()), outputs=pop("y", 3, Rate()), targets=[[1.0, 0.0]], encoder=np.zeros((2, 2)),
-            decoder=np.zeros((2, 2)), offset=np.zeros(3), radius=1.0, steps=9,
+            inputs=pop("x", 2, Pattern()),
+            outputs=pop("y", 3, Rate()),
+            targets=[[1.0, 0.0]],
+            encoder=np.zeros((2, 2)),
+            decoder=np.zeros((2, 2)),
+            offset=np.zeros(3),
+            radius=1.0,
+            steps=9,
         ),
         ("Reach.decoder does not fit", "(2, 2)", "(2, 3)"),
     ),
@@ -240,7 +268,8 @@ CASES: dict[str, tuple[Wrong, tuple[str, ...]]] = {
     "unit of a monitor": (lambda: build(cells := pop(), Monitor(cells, "v", units=[0, 3])), ("reads unit 3 of 'cells'", "0 to 2")),
     "negative unit of a monitor": (lambda: build(cells := pop(), Monitor(cells, "v", units=[-1])), ("reads unit -1", "0 to 2")),
     "synapse of a monitor": (
-        lambda: build(a := source(), b := pop(), p := arrow(a, b), Monitor(p, "weight", units=[9])), ("number 9", "0 to 8"),
+        lambda: build(a := source(), b := pop(), p := arrow(a, b), Monitor(p, "weight", units=[9])),
+        ("number 9", "0 to 8"),
     ),
     # negative numbers and other values out of range
     "negative time constant": (lambda: lif(tau=-5 * ms), ("LIF.tau is out of range", "-5", "greater than zero")),
@@ -266,24 +295,29 @@ CASES: dict[str, tuple[Wrong, tuple[str, ...]]] = {
     "steps and duration": (lambda: OpenLoop(steps=5, duration=5 * ms), ("either duration or steps",)),
     "slope of zero": (
         lambda: build(
-            cells := source(), out := pop("out", 2, Readout(tau=5 * ms)),
-            Modulator("da", dopamine=Dopamine(cells, 50 * Hz, 9 * ms, gain=0 * Hz)), track(out),
+            cells := source(),
+            out := pop("out", 2, Readout(tau=5 * ms)),
+            Modulator("da", dopamine=Dopamine(cells, 50 * Hz, 9 * ms, gain=0 * Hz)),
+            track(out),
         ),
         ("slope not zero",),
     ),
     # dt too coarse
     "dt and a membrane": (lambda: build(pop(), dt=6 * ms), ("dt is too coarse for tau of population 'cells'", "up to 0.005 s")),
     "dt and a synapse": (
-        lambda: wired(lambda a, b: arrow(a, b, synapse=Conductance(0.6 * ms, 0 * mV), weight=1.0)), ("tau of the synapse of 'source_cells'",),
+        lambda: wired(lambda a, b: arrow(a, b, synapse=Conductance(0.6 * ms, 0 * mV), weight=1.0)),
+        ("tau of the synapse of 'source_cells'",),
     ),
     "dt and a rate unit": (lambda: build(pop(neuron=Rate(tau=[0.0, 0.9, 5.0] * ms))), ("tau of population 'cells'", "0.00045 s")),
     "dt and a readout": (lambda: build(pop(neuron=Readout(tau=0.5 * ms))), ("dt is too coarse",)),
     "dt and an adaptation": (
-        lambda: build(pop(neuron=lif(adaptation=AdaptiveThreshold(0.5 * ms, 1 * mV)))), ("tau of the adaptation of population 'cells'",),
+        lambda: build(pop(neuron=lif(adaptation=AdaptiveThreshold(0.5 * ms, 1 * mV)))),
+        ("tau of the adaptation of population 'cells'",),
     ),
     "dt and a trace": (
-        lambda: wired(lambda a, b: arrow(a, b, plasticity=rule(
-            factors={"s": LowPass(Signal("pre", "spikes"), 0.5 * ms), "v": Signal("post", "v")}))),
+        lambda: wired(
+            lambda a, b: arrow(a, b, plasticity=rule(factors={"s": LowPass(Signal("pre", "spikes"), 0.5 * ms), "v": Signal("post", "v")}))
+        ),
         ("dt is too coarse for the factor 's' of 'source_cells'",),
     ),
     "dt and an eligibility": (
@@ -292,21 +326,25 @@ CASES: dict[str, tuple[Wrong, tuple[str, ...]]] = {
     ),
     "trial shorter than a step": (lambda: build(pop(), OpenLoop(duration=0.1 * ms)), ("the trial is shorter than one step",)),
     "spike after the end": (
-        lambda: build(pop(neuron=SpikeSequence([0, 1], [1.0, 9.0] * ms)), OpenLoop(steps=9)), ("after the end of the trial", "0.009 s"),
+        lambda: build(pop(neuron=SpikeSequence([0, 1], [1.0, 9.0] * ms)), OpenLoop(steps=9)),
+        ("after the end of the trial", "0.009 s"),
     ),
     # not finite
     "NaN in a parameter": (lambda: lif(drive=[1.0, NAN, 2.0] * mV), ("LIF.drive holds a value that is not finite", "nan at index 1")),
     "NaN in weights": (
-        lambda: wired(lambda a, b: arrow(a, b, weight=np.diag([1.0, NAN, 1.0]) * mV)), ("weight holds a value that is not finite", "(1, 1)"),
+        lambda: wired(lambda a, b: arrow(a, b, weight=np.diag([1.0, NAN, 1.0]) * mV)),
+        ("weight holds a value that is not finite", "(1, 1)"),
     ),
     "infinite delay": (lambda: arrow(source(), pop(), delay=np.inf * ms), ("Projection.delay holds a value that is not finite",)),
     "NaN in a pattern": (lambda: Pattern([0.0, NAN]), ("Pattern.values must be finite", "not finite")),
     "NaN in frozen noise": (lambda: Frozen(np.full((3, 2), NAN)), ("Frozen.array must be finite",)),
     "NaN in a target": (
-        lambda: track(pop("out", 2, Readout(tau=5 * ms)), target=[[0.0, NAN]]), ("target does not fit", "not finite"),
+        lambda: track(pop("out", 2, Readout(tau=5 * ms)), target=[[0.0, NAN]]),
+        ("target does not fit", "not finite"),
     ),
     "NaN in a teacher": (
-        lambda: Regression(inputs=pop("x", 1, Pattern()), outputs=pop("y", 1, Rate()), teacher=[[NAN]], steps=1), ("not finite",),
+        lambda: Regression(inputs=pop("x", 1, Pattern()), outputs=pop("y", 1, Rate()), teacher=[[NAN]], steps=1),
+        ("not finite",),
     ),
     "NaN in a distribution": (lambda: lif(v_initial=Uniform(NAN * mV, 0 * mV)), ("Uniform needs finite ends",)),
     "NaN in an equation's parameter": (lambda: equation(parameters={"E": NAN * mV}), ("the value of 'E' is not finite",)),
@@ -316,19 +354,24 @@ CASES: dict[str, tuple[Wrong, tuple[str, ...]]] = {
     # names twice, nothing there
     "name twice": (lambda: build(pop(), pop()), ("the name 'cells' is used twice", "also declared at")),
     "name of a projection twice": (
-        lambda: build(a := source(), b := pop(), arrow(a, b), arrow(a, b)), ("'source_cells' is used twice", "name="),
+        lambda: build(a := source(), b := pop(), arrow(a, b), arrow(a, b)),
+        ("'source_cells' is used twice", "name="),
     ),
     "name of a modulator twice": (
-        lambda: wired(lambda a, b: arrow(a, b, plasticity=rule(modulator=Modulator("cells")))), ("the name 'cells' is used twice",),
+        lambda: wired(lambda a, b: arrow(a, b, plasticity=rule(modulator=Modulator("cells")))),
+        ("the name 'cells' is used twice",),
     ),
     "monitor twice": (
-        lambda: build(cells := pop(), Monitor(cells, "v"), Monitor(cells, "v", every="trial")), ("two monitors record 'v' of 'cells'",),
+        lambda: build(cells := pop(), Monitor(cells, "v"), Monitor(cells, "v", every="trial")),
+        ("two monitors record 'v' of 'cells'",),
     ),
     "two tasks": (lambda: build(pop(), OpenLoop(steps=5), OpenLoop(steps=5, name="other")), ("has a task already",)),
     "two first passes": (
         lambda: build(
-            out := pop("out", 2, Readout(tau=5 * ms)), Modulator("a", baseline=PairedPass("off")),
-            Modulator("b", baseline=PairedPass("other")), track(out),
+            out := pop("out", 2, Readout(tau=5 * ms)),
+            Modulator("a", baseline=PairedPass("off")),
+            Modulator("b", baseline=PairedPass("other")),
+            track(out),
         ),
         ("different first passes", "one kind of PairedPass"),
     ),
@@ -338,54 +381,67 @@ CASES: dict[str, tuple[Wrong, tuple[str, ...]]] = {
     "half a neuron": (lambda: pop(size=2.5), ("no whole size", "2.5")),  # type: ignore[arg-type]
     "empty target": (lambda: track(pop("out", 2, Readout(tau=5 * ms)), target=np.zeros((0, 2))), ("target does not fit", "(0, 2)")),
     "population that was not added": (
-        lambda: build(a := source(), arrow(a, pop())), ("uses population 'cells', which is not in the network", "network.add(...) it first"),
+        lambda: build(a := source(), arrow(a, pop())),
+        ("uses population 'cells', which is not in the network", "network.add(...) it first"),
     ),
     # parts that do not go together
     "what is no neuron": (lambda: Population("cells", 3, 5), ("neuron is not a neuron", "LIF(...)")),  # type: ignore[arg-type]
     "graded synapse from spikes": (lambda: arrow(source(), pop(), synapse=Graded()), ("a Graded synapse cannot carry the spiking",)),
     "spikes from a graded unit": (
-        lambda: arrow(pop("x", 2, Rate()), pop(), synapse=Current(5 * ms)), ("cannot carry the graded output of 'x'",),
+        lambda: arrow(pop("x", 2, Rate()), pop(), synapse=Current(5 * ms)),
+        ("cannot carry the graded output of 'x'",),
     ),
     "conductance onto a rate unit": (
         lambda: wired(lambda a, b: arrow(a, b, synapse=Conductance(5 * ms, 0 * mV), weight=1.0), Rate()),
         ("a Conductance synapse cannot reach the Rate neurons of 'cells'", "Current, Delta, Graded"),
     ),
     "synapse onto given output": (
-        lambda: wired(lambda a, b: arrow(a, b), Poisson(5 * Hz)), ("cannot reach the Poisson neurons", "their output is given"),
+        lambda: wired(lambda a, b: arrow(a, b), Poisson(5 * Hz)),
+        ("cannot reach the Poisson neurons", "their output is given"),
     ),
     "noise on given output": (lambda: build(pop(neuron=Pattern([1.0, 1.0, 1.0]), noise=White(1.0))), ("takes no noise",)),
     "noise on a readout": (lambda: build(pop(neuron=Readout(tau=5 * ms), noise=White(1.0))), ("takes no noise",)),
     "synaptic noise on a rate unit": (
-        lambda: build(a := source(), pop(neuron=Rate(), noise=SynapticNoise(a, 1.0, Current(5 * ms)))), ("SynapticNoise perturbs LIF",),
+        lambda: build(a := source(), pop(neuron=Rate(), noise=SynapticNoise(a, 1.0, Current(5 * ms)))),
+        ("SynapticNoise perturbs LIF",),
     ),
     "synaptic noise from a graded unit": (
-        lambda: SynapticNoise(pop("x", 3, Rate()), 1 * mV, Current(5 * ms)), ("SynapticNoise.source must be a spiking population",),
+        lambda: SynapticNoise(pop("x", 3, Rate()), 1 * mV, Current(5 * ms)),
+        ("SynapticNoise.source must be a spiking population",),
     ),
     "synaptic noise of unknown mean": (
-        lambda: build(a := pop("a"), pop(noise=SynapticNoise(a, 1 * mV, Current(5 * ms)))), ("known for Poisson sources only", "mean="),
+        lambda: build(a := pop("a"), pop(noise=SynapticNoise(a, 1 * mV, Current(5 * ms)))),
+        ("known for Poisson sources only", "mean="),
     ),
     "equations without noise": (
-        lambda: build(pop(neuron=equation("dv/dt = (noise - v)/(5*ms) : volt"))), ("use 'noise', but the population has none",),
+        lambda: build(pop(neuron=equation("dv/dt = (noise - v)/(5*ms) : volt"))),
+        ("use 'noise', but the population has none",),
     ),
     "not linear": (
         lambda: build(pop(neuron=EquationNeuron("dx/dt = -abs(x)/(5*ms) : 1", method="exponential_euler"))),
         ("dx/dt of 'cells' is not linear in x", "method='euler'"),
     ),
     "floor of a graded trace": (
-        lambda: wired(lambda a, b: arrow(a, b, plasticity=rule(
-            factors={"s": LowPass(Signal("post", "v"), 5 * ms, floor=0.1), "v": Signal("post", "v")}))),
+        lambda: wired(
+            lambda a, b: arrow(
+                a, b, plasticity=rule(factors={"s": LowPass(Signal("post", "v"), 5 * ms, floor=0.1), "v": Signal("post", "v")})
+            )
+        ),
         ("has a floor, which is for traces of spikes",),
     ),
     "not a sum of products": (lambda: rule(eligibility=Eligibility("s/v", tau=5 * ms)), ("not a sum of products", "Transformed(signal")),
     "division by zero": (lambda: rule(eligibility=Eligibility("s/0", tau=5 * ms)), ("not a sum of products",)),
     "learning release without release": (
-        lambda: arrow(source(), pop(), plasticity=rule(target="release")), ("learns release, but there is none", "release=Release(...)"),
+        lambda: arrow(source(), pop(), plasticity=rule(target="release")),
+        ("learns release, but there is none", "release=Release(...)"),
     ),
     "release of a graded output": (
-        lambda: Projection(pop("x", 2, Rate()), pop(), 1 * mV, Graded(), release=Release()), ("release needs spikes",),
+        lambda: Projection(pop("x", 2, Rate()), pop(), 1 * mV, Graded(), release=Release()),
+        ("release needs spikes",),
     ),
     "learning without a task": (
-        lambda: build(a := source(), b := pop(), arrow(a, b, plasticity=rule())), ("no task that gives reward", "add a task"),
+        lambda: build(a := source(), b := pop(), arrow(a, b, plasticity=rule())),
+        ("no task that gives reward", "add a task"),
     ),
     "integral for ever": (
         lambda: wired(lambda a, b: arrow(a, b, plasticity=rule(eligibility=Eligibility("s*v"))), reset=False),
@@ -397,29 +453,43 @@ CASES: dict[str, tuple[Wrong, tuple[str, ...]]] = {
     ),
     "paired pass without reset": (
         lambda: wired(
-            lambda a, b: arrow(a, b, plasticity=rule(modulator=Modulator("r", baseline=PairedPass()), update="episodic")), reset=False),
+            lambda a, b: arrow(a, b, plasticity=rule(modulator=Modulator("r", baseline=PairedPass()), update="episodic")), reset=False
+        ),
         ("trials must start anew", "reset=True"),
     ),
     "paired pass with release": (
-        lambda: wired(lambda a, b: arrow(
-            a, b, release=Release(), plasticity=rule(modulator=Modulator("r", baseline=PairedPass()), update="episodic"))),
+        lambda: wired(
+            lambda a, b: arrow(a, b, release=Release(), plasticity=rule(modulator=Modulator("r", baseline=PairedPass()), update="episodic"))
+        ),
         ("cannot be switched off for a first pass", "PairedPass(noise='other')"),
     ),
     "two modulators on one population": (
         lambda: build(
-            cells := source(), out := pop("out", 2, Readout(tau=5 * ms)), track(out),
+            cells := source(),
+            out := pop("out", 2, Readout(tau=5 * ms)),
+            track(out),
             Modulator("a", dopamine=Dopamine(cells, 50 * Hz, 9 * ms, gain=1 * Hz)),
-            Modulator("b", dopamine=Dopamine(cells, 50 * Hz, 9 * ms, gain=1 * Hz))),
+            Modulator("b", dopamine=Dopamine(cells, 50 * Hz, 9 * ms, gain=1 * Hz)),
+        ),
         ("population 'source' carries two modulators",),
     ),
     "arrivals at different times": (
-        lambda: wired(lambda a, b: arrow(a, b, delay=np.ones((3, 3)) * ms, plasticity=rule())), ("have different delays", "use one delay"),
+        lambda: wired(lambda a, b: arrow(a, b, delay=np.ones((3, 3)) * ms, plasticity=rule())),
+        ("have different delays", "use one delay"),
     ),
     "what is no modulator": (lambda: rule(modulator="reward"), ("ThreeFactorRule.modulator must be a Modulator", "'reward'")),
     "what is no rule": (lambda: rule(factors=[Signal("pre", "spikes")]), ("ThreeFactorRule.factors must be a dict",)),
     "task on spikes": (
-        lambda: Reach(inputs=pop("x", 2, Pattern()), outputs=pop("y", 2), targets=[[1.0, 0.0]], encoder=np.zeros((2, 2)),
-                      decoder=np.zeros((2, 2)), offset=np.zeros(2), radius=1.0, steps=9),
+        lambda: Reach(
+            inputs=pop("x", 2, Pattern()),
+            outputs=pop("y", 2),
+            targets=[[1.0, 0.0]],
+            encoder=np.zeros((2, 2)),
+            decoder=np.zeros((2, 2)),
+            offset=np.zeros(2),
+            radius=1.0,
+            steps=9,
+        ),
         ("Reach needs graded inputs",),
     ),
     "input that is not given": (
@@ -428,7 +498,8 @@ CASES: dict[str, tuple[Wrong, tuple[str, ...]]] = {
     ),
     "task of what is no population": (lambda: TrackTarget(readout="out", target=[[0.0]], interval=1 * ms, steps=2), ("not a population",)),  # type: ignore[arg-type]
     "environment without step": (
-        lambda: PythonTask(environment=object(), inputs=(), outputs=(), steps=5), ("environment has no method 'reset'", "object"),
+        lambda: PythonTask(environment=object(), inputs=(), outputs=(), steps=5),
+        ("environment has no method 'reset'", "object"),
     ),
     "equation that cannot be read": (lambda: equation("dv/dt = -v/(5*ms)"), ("cannot be read", "'dx/dt = expression : unit'")),
     "no differential equation": (lambda: equation("x : 1"), ("no differential equation",)),
@@ -438,7 +509,8 @@ CASES: dict[str, tuple[Wrong, tuple[str, ...]]] = {
     "threshold that is no condition": (lambda: equation(threshold="v"), ("the threshold 'v' is no condition",)),
     "circle of subexpressions": (lambda: equation("dv/dt = a/(5*ms) : 1\na = b : 1\nb = a : 1"), ("refer to each other in a circle",)),
     "neither threshold nor output": (
-        lambda: build(x := pop("x", 2, equation()), y := pop("y", 2, Rate()), Projection(x, y, 1.0, Graded())), ("output='r'",),
+        lambda: build(x := pop("x", 2, equation()), y := pop("y", 2, Rate()), Projection(x, y, 1.0, Graded())),
+        ("output='r'",),
     ),
     "deviation of a time constant": (lambda: Deviation(Signal("pre", "spikes"), 0 * ms), ("Deviation.tau", "greater than zero")),
     "transformed by nonsense": (lambda: Transformed(Signal("post", "v"), "x +"), ("cannot be read",)),
@@ -464,7 +536,9 @@ def test_the_line_is_the_users_own():
     here = test_the_line_is_the_users_own.__code__.co_firstlineno
     cells = Population("cells", 3, LIF(tau=9 * ms, v_rest=0 * mV, v_threshold=1 * mV, v_reset=0 * mV))
     noisy = Population(
-        "noisy", 3, Rate(),
+        "noisy",
+        3,
+        Rate(),
         noise=White([0.1, 0.2]),
     )
     with pytest.raises(DescriptionError) as caught:

@@ -26,15 +26,15 @@ VALUES = {  # away from borders at which a rounding error makes a jump
 
 
 # ---- expressions at random -----------------------------------------------------------------------------------------------------
-numbers = st.one_of(
-    st.sampled_from(NAMES), st.sampled_from(["0.5", "2", "3", "1.37", "0.11", "pi"]), st.sampled_from(NAMES)
-)
+numbers = st.one_of(st.sampled_from(NAMES), st.sampled_from(["0.5", "2", "3", "1.37", "0.11", "pi"]), st.sampled_from(NAMES))
 
 
 def _grow(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     """Larger expressions out of smaller ones; arguments kept where every reading is finite and has no jump nearby."""
     truth = st.builds("({} {} {})".format, inner, st.sampled_from(["<", ">", "<=", ">="]), inner)
-    truth = st.one_of(truth, st.builds("({} {} {})".format, truth, st.sampled_from(["and", "or"]), truth), st.builds("(not {})".format, truth))
+    truth = st.one_of(
+        truth, st.builds("({} {} {})".format, truth, st.sampled_from(["and", "or"]), truth), st.builds("(not {})".format, truth)
+    )
     return st.one_of(
         st.builds("({} {} {})".format, inner, st.sampled_from(["+", "-", "*"]), inner),
         st.builds("({}/(1.5 + abs({})))".format, inner, inner),
@@ -54,6 +54,7 @@ def _grow(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 texts = st.recursive(numbers, _grow, max_leaves=12)
 
+
 def corpus(n: int) -> list[str]:
     """About n different random expressions, the same each time."""
     found: dict[str, None] = {}
@@ -68,11 +69,47 @@ def corpus(n: int) -> list[str]:
 
 
 FIXED = (
-    "(a > 0) + (b > 0)", "(a > 0) - (b > 0)", "-(a > b)", "abs(a < b)", "(a < b) == (b < c)", "where(a, b, c)", "where(a*0, b, c)",
-    "not a", "a and b", "a*0 or b", "(not (a > 0)) * 2", "where(0.5, a, b)", "where(a > 0 and b, 1, 2)", "int(a > 0)/int(b < 9)",
-    "1/3 + a", "7/2", "2**-1 * a", "-a**2", "(-a)**2", "a**3 - b**4", "2**a", "abs(a)**b", "a - -b", "+a", "floor(a*2)", "int(a*2)",
-    "a % 1.3", "a % -1.3", "(a*10) % 0.7", "sign(a)*sign(0*b)", "minimum(a, maximum(b, c))", "clip(a, -1, 1)", "sigmoid(-40*a)",
-    "exp(-a**2/2)/sqrt(2*pi)", "minimum(a, inf)", "maximum(-inf, b)", "tanh(20*a)", "log(abs(a))", "a >= 0.31", "1e-3*a", "1e20*a/1e20",
+    "(a > 0) + (b > 0)",
+    "(a > 0) - (b > 0)",
+    "-(a > b)",
+    "abs(a < b)",
+    "(a < b) == (b < c)",
+    "where(a, b, c)",
+    "where(a*0, b, c)",
+    "not a",
+    "a and b",
+    "a*0 or b",
+    "(not (a > 0)) * 2",
+    "where(0.5, a, b)",
+    "where(a > 0 and b, 1, 2)",
+    "int(a > 0)/int(b < 9)",
+    "1/3 + a",
+    "7/2",
+    "2**-1 * a",
+    "-a**2",
+    "(-a)**2",
+    "a**3 - b**4",
+    "2**a",
+    "abs(a)**b",
+    "a - -b",
+    "+a",
+    "floor(a*2)",
+    "int(a*2)",
+    "a % 1.3",
+    "a % -1.3",
+    "(a*10) % 0.7",
+    "sign(a)*sign(0*b)",
+    "minimum(a, maximum(b, c))",
+    "clip(a, -1, 1)",
+    "sigmoid(-40*a)",
+    "exp(-a**2/2)/sqrt(2*pi)",
+    "minimum(a, inf)",
+    "maximum(-inf, b)",
+    "tanh(20*a)",
+    "log(abs(a))",
+    "a >= 0.31",
+    "1e-3*a",
+    "1e20*a/1e20",
 )
 
 
@@ -98,7 +135,9 @@ def test_cpp_agrees(compiler: str, tmp_path: Path):
     )
     (tmp_path / "e.cpp").write_text(source)
     done = subprocess.run(
-        [compiler, "-std=c++11", "-O0", "-shared", "-fPIC", "-o", tmp_path / "e.so", tmp_path / "e.cpp"], capture_output=True, text=True,
+        [compiler, "-std=c++11", "-O0", "-shared", "-fPIC", "-o", tmp_path / "e.so", tmp_path / "e.cpp"],
+        capture_output=True,
+        text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr[:2000]
@@ -118,7 +157,9 @@ def test_brian2_agrees():
     brian2 = pytest.importorskip("brian2")
     every = tuple(t for t in (*FIXED, *corpus(80)) if not _compares_where(expression(t).tree))
     equations = "\n".join(f"{name} : 1" for name in (*(f"v_{n}" for n in NAMES), *(f"r_{k}" for k in range(len(every)))))
-    group = brian2.NeuronGroup(6, equations, name="expressions*", namespace={}, codeobj_class=brian2.codegen.runtime.numpy_rt.NumpyCodeObject)
+    group = brian2.NeuronGroup(
+        6, equations, name="expressions*", namespace={}, codeobj_class=brian2.codegen.runtime.numpy_rt.NumpyCodeObject
+    )
     for name in NAMES:
         getattr(group, f"v_{name}_")[:] = VALUES[name]
 
@@ -136,7 +177,9 @@ def test_brian2_agrees():
 def _compares_where(tree: ast.expr) -> bool:
     return any(
         isinstance(inner, ast.Name) and inner.id == "where"
-        for node in ast.walk(tree) if isinstance(node, ast.Compare) for inner in ast.walk(node)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Compare)
+        for inner in ast.walk(node)
     )
 
 
@@ -166,8 +209,10 @@ def test_truth_counts_as_number():
 polynomials = st.recursive(
     st.one_of(st.sampled_from(NAMES), st.sampled_from(["2", "0.5", "1e-3", "3"])),
     lambda inner: st.one_of(
-        st.builds("({} {} {})".format, inner, st.sampled_from(["+", "-", "*"]), inner), st.builds("(-{})".format, inner),
-        st.builds("({})**{}".format, inner, st.sampled_from(["2", "3"])), st.builds("({})/{}".format, inner, st.sampled_from(["2", "(-0.3)"])),
+        st.builds("({} {} {})".format, inner, st.sampled_from(["+", "-", "*"]), inner),
+        st.builds("(-{})".format, inner),
+        st.builds("({})**{}".format, inner, st.sampled_from(["2", "3"])),
+        st.builds("({})/{}".format, inner, st.sampled_from(["2", "(-0.3)"])),
     ),
     max_leaves=8,
 )
@@ -197,12 +242,75 @@ def test_not_a_sum_of_products(text: str):
 
 # ---- bad and malicious text ----------------------------------------------------------------------------------------------------
 MALICIOUS = (
-    "__import__('os')", "__import__('os').system('true')", "().__class__.__bases__", "a.__class__", "a.real", "lambda: 1", "[a]", "{a}",
-    "{'a': a}", "(a, b)", "a[0]", "[x for x in a]", "(x for x in a)", "a if b else c", "(a := 2)", "f'{a}'", "'a'", "b'a'", "...", "None",
-    "True", "1j", "print(a)", "open(a)", "eval(a)", "exec(a)", "exp.__self__", "exp(a)(b)", "await a", "yield a", "*a", "a; b", "a\nb",
-    "import os", "del a", "a = 2", "a\0b", "exp", "exp + 1", "exp(a, base=2)", "exp()", "clip(a)", "a < b < c", "a in b", "a is b", "a @ b",
-    "a // b", "a & b", "a | b", "a ^ b", "~a", "a << 2", "a >> 2", "1/0", "9**9**9**9", "10**400", "1e999", "(-1)**0.5", "", "   ", "a +",
-    "(" * 500, "-" * 5000 + "a", "a" * 3 + "(", "softplus(a)", "#", "a ! b", "a ? b : c", "5 mV",
+    "__import__('os')",
+    "__import__('os').system('true')",
+    "().__class__.__bases__",
+    "a.__class__",
+    "a.real",
+    "lambda: 1",
+    "[a]",
+    "{a}",
+    "{'a': a}",
+    "(a, b)",
+    "a[0]",
+    "[x for x in a]",
+    "(x for x in a)",
+    "a if b else c",
+    "(a := 2)",
+    "f'{a}'",
+    "'a'",
+    "b'a'",
+    "...",
+    "None",
+    "True",
+    "1j",
+    "print(a)",
+    "open(a)",
+    "eval(a)",
+    "exec(a)",
+    "exp.__self__",
+    "exp(a)(b)",
+    "await a",
+    "yield a",
+    "*a",
+    "a; b",
+    "a\nb",
+    "import os",
+    "del a",
+    "a = 2",
+    "a\0b",
+    "exp",
+    "exp + 1",
+    "exp(a, base=2)",
+    "exp()",
+    "clip(a)",
+    "a < b < c",
+    "a in b",
+    "a is b",
+    "a @ b",
+    "a // b",
+    "a & b",
+    "a | b",
+    "a ^ b",
+    "~a",
+    "a << 2",
+    "a >> 2",
+    "1/0",
+    "9**9**9**9",
+    "10**400",
+    "1e999",
+    "(-1)**0.5",
+    "",
+    "   ",
+    "a +",
+    "(" * 500,
+    "-" * 5000 + "a",
+    "a" * 3 + "(",
+    "softplus(a)",
+    "#",
+    "a ! b",
+    "a ? b : c",
+    "5 mV",
 )
 
 

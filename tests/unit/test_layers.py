@@ -13,7 +13,21 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "neuroplast"
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if "__pycache__" not in p.parts)
 HEAVY = ("brian2", "xarray", "matplotlib", "lava", "typer", "rich", "gymnasium", "h5netcdf", "jinja2", "pandas")
-DESCRIPTION = ("network", "neurons", "noise", "synapses", "plasticity", "modulation", "monitors", "tasks", "units", "node", "equations", "errors", "expressions")
+DESCRIPTION = (
+    "network",
+    "neurons",
+    "noise",
+    "synapses",
+    "plasticity",
+    "modulation",
+    "monitors",
+    "tasks",
+    "units",
+    "node",
+    "equations",
+    "errors",
+    "expressions",
+)
 
 
 def imported(path: Path, everywhere: bool = True) -> set[str]:
@@ -76,11 +90,21 @@ def test_who_imports_simulators(path: Path):
         assert "lava" not in top(path)
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if p.relative_to(PACKAGE).parts[0].removesuffix(".py") in DESCRIPTION],
-                         ids=lambda p: str(p.relative_to(PACKAGE)))
+@pytest.mark.parametrize(
+    "path",
+    [p for p in FILES if p.relative_to(PACKAGE).parts[0].removesuffix(".py") in DESCRIPTION],
+    ids=lambda p: str(p.relative_to(PACKAGE)),
+)
 def test_arrows_point_one_way(path: Path):
     """The description does not know the lowering, and neither knows the targets."""
-    later = ("neuroplast.ir", "neuroplast.backends", "neuroplast.simulation", "neuroplast.hardware", "neuroplast.models", "neuroplast.results")
+    later = (
+        "neuroplast.ir",
+        "neuroplast.backends",
+        "neuroplast.simulation",
+        "neuroplast.hardware",
+        "neuroplast.models",
+        "neuroplast.results",
+    )
     assert not [name for name in imported(path) if name.startswith(later)]
 
 
@@ -91,7 +115,7 @@ def test_lowering_does_not_know_the_targets(path: Path):
 
 def _pyproject() -> dict:
     try:
-        import tomllib
+        import tomllib  # pyright: ignore[reportMissingImports]  # since Python 3.11
     except ImportError:
         tomllib = pytest.importorskip("tomli")
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
