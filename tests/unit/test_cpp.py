@@ -573,6 +573,15 @@ def test_a_closed_executable_says_so() -> None:
         executable.run(1, Recorder((), {}, 1))
 
 
+@pytest.fixture
+def heard():
+    """Ctrl-C as Python takes it: a job that was started in the background ignores it, and Brian2 puts a handler of its own."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 def test_ctrl_c_surfaces_between_trials() -> None:
     made = network(reset=False)
     executable = Compiled().prepare(made)

@@ -546,7 +546,7 @@ def test_the_line_is_the_users_own():
     assert caught.value.where is not None and here + 3 <= caught.value.where.line <= here + 6
     with pytest.raises(DescriptionError) as caught:
         LIF(tau=-1 * ms, v_rest=0 * mV, v_threshold=1 * mV, v_reset=0 * mV)
-    assert caught.value.where is not None and caught.value.where.line == here + 12
+    assert caught.value.where is not None and caught.value.where.line == here + 14
 
 
 def test_unknown_nodes_and_targets_are_guessed():
