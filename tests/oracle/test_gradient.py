@@ -69,7 +69,7 @@ def test_node_perturbation(fast, baseline):
     outputs = Population("outputs", 2, Rate(), noise=White(sigma))
     program = one_step(outputs, {"x": Signal("pre", "rate"), "xi": Signal("post", "noise")}, "x*xi", Modulator("r", baseline=baseline))
     executable = fast.prepare(program)
-    mean, error = mean_change(executable, "p_weight", 300_000, 100)
+    mean, error = mean_change(executable, "p_weight", 2_400_000, 100)
     assert_gradient(f"node perturbation, {type(baseline).__name__}", mean, error, sigma**2 * np.outer(X, WANTED).ravel())
 
 
