@@ -20,7 +20,8 @@ from neuroplast.testing.tasks import TASKS, Build
 
 @dataclass(frozen=True)
 class Scenario:
-    """One network. build: makes it anew, as a Python task remembers.  alone: shows one feature.  combined: see above.
+    """One network. build: makes it anew, as a Python task remembers.  alone: shows one feature.  combined: of those for targets
+    that compile for long.
 
     trials: how many are compared, at least 3.
     """
@@ -55,24 +56,44 @@ _PASSES = {n: p for n, p in NOISES.items() if "weights" not in n}
 PARTS: dict[str, Part] = {
     **NEURONS, **NOISES, **SPIKING_NOISES, **SYNAPSES, **RELEASES, **RULES, **EPISODIC, **MODULATORS, **EPISODIC_MODULATORS
 }
-_CONTINUING = {name: part for name, part in PARTS.items() if name != "rule_no_decay"}
-_SPOKEN = ("track_running_threshold", "track_random", "reach_sequence", "regression", "python_every", "gymnasium")
+_GROUPS: dict[str, dict[str, Part]] = {
+    "all_neurons": NEURONS,
+    "all_noises": {**NOISES, **SPIKING_NOISES},
+    "all_synapses": {**SYNAPSES, **RELEASES},
+    "all_rules": {**RULES, **EPISODIC},
+    "all_modulators": {**MODULATORS, **EPISODIC_MODULATORS},
+}
+_WRITTEN = (
+    "lif_everything", "rate_expression", "bernoulli_expression", "equation_izhikevich", "equation_subexpression", "equation_graded",
+    "noise_on_equation",
+)
+"""Neurons whose statements together hold every form of the language."""
+_CONTINUING = (
+    "lif_everything", "rate_inputs", "bernoulli", "equation_izhikevich", "noise_white", "noise_per_trial", "noise_ou",
+    "noise_frozen_trials", "noise_synaptic", "noise_on_weights_ou", "delay_heterogeneous", "release_both", "rule_order_1",
+    "rule_bounds_trial", "rule_deferred", "rule_floor", "rule_deviation", "rule_episodic", "modulator_mean_tau", "modulator_delay_tau",
+    "modulator_critic", "dopamine_poisson", "episodic_per_type",
+)
+"""What differs between trials that start anew and trials that go on."""
+_TELLING = ("track_running_threshold", "track_random", "reach_sequence", "regression", "python_every", "gymnasium")
 """Tasks that differ most from each other, for targets that compile for long."""
-
 _TRIALS = {"reach_sequence": 9, "track_running_threshold": 6}
 """Where a baseline of each trial type, or of each step, has to be known before anything is learned."""
 
 SCENARIOS: tuple[Scenario, ...] = (
     *(Scenario(name, staged(name, {name: part})) for name, part in PARTS.items()),
+    *(Scenario(name, build, combined=name in _TELLING, trials=_TRIALS.get(name, 4)) for name, build in TASKS.items()),
+    *(Scenario(name, staged(name, parts), alone=False, combined=True) for name, parts in _GROUPS.items()),
+    Scenario("all_statements", staged("all_statements", {name: PARTS[name] for name in _WRITTEN}), alone=False),
+    Scenario(
+        "all_continuing", staged("all_continuing", {name: PARTS[name] for name in _CONTINUING}, reset=False), alone=False,
+        combined=True,
+    ),
     Scenario("paired_off", staged("paired_off", {"paired": paired("off"), **_QUIET, **_PASSES}), alone=False, combined=True),
     Scenario(
         "paired_other", staged("paired_other", {"paired": paired("other"), **_QUIET, **_PASSES, **SPIKING_NOISES}), alone=False,
         combined=True,
     ),
-    *(Scenario(name, build, combined=name in _SPOKEN, trials=_TRIALS.get(name, 4)) for name, build in TASKS.items()),
-    Scenario("all_at_once", staged("all_at_once", PARTS), alone=False, combined=True),
-    Scenario("all_continuing", staged("all_continuing", _CONTINUING, reset=False), alone=False, combined=True),
-    Scenario("all_neurons", staged("all_neurons", NEURONS), alone=False),
 )
 
 

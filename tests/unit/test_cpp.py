@@ -377,8 +377,15 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("dense", [True, False], ids=["dense", "sparse"])
-@pytest.mark.parametrize("case", CASES)
+SPARSE = (
+    "no bounds", "rank two with bounds", "mostly idle with bounds", "endless with rank two", "delays", "deferred without reset",
+    "deferred of order 1", "episodic and limited", "graded without trace, with bounds", "graded of order 2", "graded with delays",
+    "weights in the drive",
+)
+"""Cases that are also run where not all pairs are connected: one or two for each loop over synapses."""
+
+
+@pytest.mark.parametrize(("case", "dense"), [*((case, True) for case in CASES), *((case, False) for case in SPARSE)])
 def test_each_form(case: str, dense: bool) -> None:
     """Three trials, then one more after the state was written to."""
     form, options = CASES[case]
@@ -405,16 +412,16 @@ def test_what_is_recorded_is_up_to_date(options: dict[str, Any]) -> None:
     moved(both)
 
 
-@pytest.mark.parametrize("dense", [True, False], ids=["dense", "sparse"])
 @pytest.mark.parametrize("options", [
-    {}, {"recovery": True}, {"recovery": True, "delays": True}, {"noise": True, "recovery": True}, {"low": -1.0, "high": 1.0},
+    {"dense": False}, {"recovery": True}, {"recovery": True, "delays": True}, {"noise": True, "recovery": True, "dense": False},
+    {"recovery": True, "delays": True, "dense": False}, {"low": -1.0, "high": 1.0},
     {"products": (Product(0.7, (), (), (("score", 1),)),), "decay": 1.0},
     {"products": (Product(0.7, (), (), (("score", 1),)), *SIMPLE), "target": "w", "low": 0.0, "high": 0.3},
     {"products": (Product(0.7, (("trace", 1),), (("u", 1),), (("score", 2),)),), "update": "deferred"},
 ], ids=str)
-def test_stochastic_release(options: dict[str, Any], dense: bool) -> None:
+def test_stochastic_release(options: dict[str, Any]) -> None:
     values: dict[str, Any] = {"products": (Product(0.7, (), (), (("score", 1),)),), "target": "q", "rate": 0.2} | options
-    both = Both(network(release=True, dense=dense, record=(("score", 1), ("in", 1)), **values)).run(3)
+    both = Both(network(release=True, record=(("score", 1), ("in", 1)), **values)).run(3)
     both.check()
     squared = values["products"][0].synapse == (("score", 2),)
     assert both.form().startswith(DENSE if options.get("delays") or squared else ACTIVE)
@@ -715,6 +722,20 @@ def test_without_a_compiler_the_message_says_what_to_do(empty_cache: Path, monke
     assert build.find_compiler() is None
     with pytest.raises(LoweringError, match="CXX"):
         build.compile_library(SMALL)
+
+
+def test_a_cache_that_cannot_be_written_is_named(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (empty_cache / "file").write_text("")
+    monkeypatch.setenv("NEUROPLAST_CACHE", str(empty_cache / "file" / "folder"))
+    with pytest.raises(LoweringError, match="NEUROPLAST_CACHE"):
+        build.compile_library(SMALL)
+
+
+def test_an_array_of_another_type_is_refused() -> None:
+    made = network()
+    made.arrays["u"] = replace(made.arrays["u"], initial=np.zeros(N_POST, np.float32))
+    with pytest.raises(LoweringError, match="float32"):
+        Compiled().prepare(made)
 
 
 def test_the_environment_names_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:

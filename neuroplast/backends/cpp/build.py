@@ -36,9 +36,7 @@ def find_compiler() -> str | None:
 
 def cache_folder() -> Path:
     """Where compiled kernels are kept: the environment's ``NEUROPLAST_CACHE``, or the user's cache folder."""
-    folder = Path(os.environ.get("NEUROPLAST_CACHE") or user_cache_dir("neuroplast"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return Path(os.environ.get("NEUROPLAST_CACHE") or user_cache_dir("neuroplast"))
 
 
 def compile_library(source: str) -> Path:
@@ -81,12 +79,18 @@ def _cached(source: str, suffix: str, link_flags: tuple[str, ...]) -> Path:
     ).hexdigest()
     path = cache_folder() / f"kernel_{key}{suffix}"
     if read_verified(path) is None:
-        _build(compiler, source, path, flags, link_flags)
+        try:
+            _build(compiler, source, path, flags, link_flags)
+        except OSError as error:
+            raise LoweringError(
+                "compiled code cannot be stored", got=str(error), do="make room, or name another folder in NEUROPLAST_CACHE"
+            ) from error
     return path
 
 
 def _build(compiler: str, source: str, path: Path, flags: tuple[str, ...], link_flags: tuple[str, ...]) -> None:
     """Compile in a folder of our own; then put the finished file, and its digest, in their places in one move each."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="build_", dir=path.parent) as name:
         folder = Path(name)
         (folder / "kernel.cpp").write_text(source)

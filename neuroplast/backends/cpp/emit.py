@@ -69,7 +69,7 @@ class _Kernel:
         lazy = lazy_draws(program)
         self.deliveries = {
             op.projection: Delivery(program, names, op, self.forms, lazy, self.keys)
-            for op in program.before if isinstance(op, Deliver)
+            for op in (*program.before, *program.after) if isinstance(op, Deliver)
         }
         self.operations = Operations(program, names, self.forms, self.deliveries, self.keys, lazy)
         self.clock = names.clock

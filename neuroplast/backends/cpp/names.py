@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 
+from neuroplast.errors import LoweringError
 from neuroplast.ir.program import CLOCK, StepProgram
 
 _TYPES = {"float64": "double", "int32": "int32_t", "int64": "int64_t"}
@@ -27,6 +28,12 @@ class Names:
 
     def __init__(self, program: StepProgram) -> None:
         self._arrays = program.arrays
+        for name, array in program.arrays.items():
+            if array.initial.dtype.name not in _TYPES:
+                raise LoweringError(
+                    f"array '{name}' holds numbers that native code does not know", where=array.where, got=array.initial.dtype,
+                    allowed=", ".join(_TYPES),
+                )
         self._pointers = {name: f"a{k}_{re.sub(r'[^A-Za-z0-9]', '_', name)}" for k, name in enumerate(program.arrays)}
 
     def __call__(self, array: str) -> str:
