@@ -140,7 +140,7 @@ def check_resumed(target: Target, scenario: Scenario, whole: Outcome) -> None:
     try:
         for name, value in whole.states[1].items():
             executable.arrays[name][...] = value
-        if hasattr(environment, "restore"):
+        if environment is not None and hasattr(environment, "restore"):
             environment.restore({"trials": np.array([2.0])})
         rest = run(executable, (scenario.trials - 2,))
     finally:
