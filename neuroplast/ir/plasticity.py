@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,8 @@ def _factor(name: str, factor: Factor, connection: Connection, code: Code, b: Bu
                     got=f"a LowPass of '{signal.variable}'", do="leave floor out",
                 )
             code.set(y, f"where({y} < {float(factor.si.floor)!r}, 0.0, {y})")
+        if signal.variable == "spikes":
+            b.arrays[code.bind[y]] = replace(b.arrays[code.bind[y]], decay=a)
         return code.bind[y], 1.0
     if isinstance(factor, Deviation):
         source = code.use(f"x_{name}", array)

@@ -36,7 +36,8 @@ PROBE_SCALE = "probe_scale"
 @dataclass(frozen=True, eq=False)
 class Array:
     """One array of the program. reset: a trial starts from ``initial`` again. kind: "state" (changes), "constant", "scratch"
-    (means nothing between trials). shape: for readers; targets see it flat, row-major. dims: names of its axes."""
+    (means nothing between trials). shape: for readers; targets see it flat, row-major. dims: names of its axes.  decay: what a
+    trace of spikes is multiplied by in every step, between arrivals (or it falls to zero); None where that is not its law."""
 
     name: str
     initial: np.ndarray
@@ -45,6 +46,7 @@ class Array:
     reset: bool = False
     dims: tuple[str, ...] = ()
     where: Source | None = None
+    decay: float | None = None
 
 
 @dataclass(frozen=True)

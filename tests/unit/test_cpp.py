@@ -115,12 +115,12 @@ def network(
     *, graded: bool = False, dense: bool = True, delays: bool = False, release: bool = False, recovery: bool = False,
     noise: bool = False, products: tuple[Product, ...] = SIMPLE, decay: float = 0.93, order: int = 0,
     update: str = "continuous", low: float | None = None, high: float | None = None, bound_each: str = "step",
-    max_change: float | None = None, target: str = "w", rate: float = 0.02, reset: bool = True, drive: float = 0.4, endless: bool = False,
+    max_change: float | None = None, target: str = "w", rate: float = 0.02, reset: bool = True, drive: float = 0.4, endless: bool = False, lawful: bool = True,
     record: tuple[tuple[str, int], ...] = (), **more: Any,
 ) -> StepProgram:
     """Noisy units ``pre`` -> plastic synapses -> ``post``, with a modulator that changes its sign.
 
-    drive: how much noise, 0.2 for rare spikes.  endless: traces that never become zero.
+    drive: how much noise, 0.2 for rare spikes.  endless: traces that never become zero.  lawful: the program says how traces fall.
     """
     b, rng = Workbench(reset), np.random.default_rng(1)
     connected = np.ones((N_PRE, N_POST), bool) if dense else rng.random((N_PRE, N_POST)) < 0.6
@@ -133,6 +133,8 @@ def network(
     b.add("w", rng.uniform(0, 0.3, n), reset=False)
     for name in ("v", "pre output", "arrived", "trace"):
         b.zeros(name, N_PRE)
+    if lawful:
+        b.arrays["trace"] = replace(b.arrays["trace"], decay=0.95 if endless else 0.6)
     b.zeros("pre noise", N_PRE, kind="scratch")
     for name in ("g", "u", "in"):
         b.zeros(name, N_POST)
@@ -323,36 +325,37 @@ def test_one_seed_more_needs_no_compilation() -> None:
 
 
 # ---- forms of a rule -------------------------------------------------------------------------------------------------
-ACTIVE, HISTORY, MEMORYLESS, DENSE = "active presynaptic", "the whole change", "the outer product", "every synapse"
+EVENTS, ACTIVE, HISTORY = "at jumps of presynaptic factors", "active presynaptic", "the whole change"
+MEMORYLESS, DENSE = "the outer product", "every synapse"
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
-    "no bounds": (ACTIVE, {}),
-    "bounds each trial": (ACTIVE, {"low": 0.05, "high": 0.25, "bound_each": "trial"}),
+    "no bounds": (EVENTS, {}),
+    "bounds each trial": (EVENTS, {"low": 0.05, "high": 0.25, "bound_each": "trial"}),
     "bounds each step": (ACTIVE, {"low": 0.05, "high": 0.25}),
     "bounds that are far apart": (ACTIVE, {"low": 0.0, "high": 5.0}),
     "bounds that are met often": (ACTIVE, {"low": 0.1, "high": 0.12, "rate": 0.2}),
     "one bound": (ACTIVE, {"low": 0.1}),
     "other bound": (ACTIVE, {"high": 0.2}),
-    "rank two": (ACTIVE, {"products": RANK_TWO}),
+    "rank two": (EVENTS, {"products": RANK_TWO}),
     "rank two with bounds": (ACTIVE, {"products": RANK_TWO, "low": 0.05, "high": 0.25}),
-    "a postsynaptic term": (ACTIVE, {"products": POST_ONLY}),
-    "a plain integral": (ACTIVE, {"decay": 1.0}),
+    "a postsynaptic term": (EVENTS, {"products": POST_ONLY}),
+    "a plain integral": (EVENTS, {"decay": 1.0}),
     "no trace": (ACTIVE, {"decay": 0.0}),
     "no trace with bounds": (ACTIVE, {"decay": 0.0, "low": 0.05, "high": 0.25}),
-    "rare": (ACTIVE, {"drive": 0.2}),
+    "rare": (EVENTS, {"drive": 0.2}),
     "rare with bounds": (ACTIVE, {"drive": 0.2, "low": 0.05, "high": 0.25}),
     "rare with bounds far apart": (ACTIVE, {"drive": 0.2, "low": 0.05, "high": 2.0, "decay": 0.99}),
     "rare with bounds met often": (ACTIVE, {"drive": 0.2, "low": 0.1, "high": 0.2, "decay": 0.99, "rate": 0.1}),
     "mostly idle with bounds": (ACTIVE, {"drive": 0.16, "low": 0.05, "high": 0.25, "decay": 0.97, "rate": 0.004, "steps": 800}),
     "rare, deferred": (HISTORY, {"drive": 0.2, "update": "deferred"}),
-    "endless": (ACTIVE, {"drive": 0.2, "endless": True}),
-    "endless with rank two": (ACTIVE, {"drive": 0.2, "endless": True, "products": RANK_TWO, "low": 0.0, "bound_each": "trial"}),
+    "endless": (EVENTS, {"drive": 0.2, "endless": True}),
+    "endless with rank two": (EVENTS, {"drive": 0.2, "endless": True, "products": RANK_TWO, "low": 0.0, "bound_each": "trial"}),
     "endless with bounds": (ACTIVE, {"drive": 0.2, "endless": True, "low": 0.05, "high": 0.25}),
     "endless, deferred": (HISTORY, {"drive": 0.2, "endless": True, "update": "deferred"}),
-    "endless, deferred without reset": (ACTIVE, {"drive": 0.2, "endless": True, "update": "deferred", "reset": False}),
-    "weight noise": (ACTIVE, {"noise": True}),
-    "delays": (ACTIVE, {"delays": True}),
-    "deferred without reset": (ACTIVE, {"update": "deferred", "reset": False, "low": 0.0, "high": 0.25}),
-    "episodic without reset": (ACTIVE, {"update": "episodic", "reset": False, "max_change": 0.02}),
+    "endless, deferred without reset": (EVENTS, {"drive": 0.2, "endless": True, "update": "deferred", "reset": False}),
+    "weight noise": (EVENTS, {"noise": True}),
+    "delays": (EVENTS, {"delays": True}),
+    "deferred without reset": (EVENTS, {"update": "deferred", "reset": False, "low": 0.0, "high": 0.25}),
+    "episodic without reset": (EVENTS, {"update": "episodic", "reset": False, "max_change": 0.02}),
     "deferred": (HISTORY, {"update": "deferred", "low": 0.0, "high": 0.3}),
     "deferred with rank two": (HISTORY, {"update": "deferred", "products": RANK_TWO}),
     "deferred without trace": (HISTORY, {"update": "deferred", "decay": 0.0}),
@@ -361,6 +364,12 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "episodic": (HISTORY, {"update": "episodic"}),
     "episodic and limited": (HISTORY, {"update": "episodic", "max_change": 0.02, "order": 2, "low": 0.0, "high": 0.3}),
     "episodic graded": (HISTORY, {"update": "episodic", "graded": True}),
+    "without a law": (ACTIVE, {"lawful": False}),
+    "without a law, rank two": (ACTIVE, {"lawful": False, "products": RANK_TWO, "endless": True}),
+    "deferred without a law": (HISTORY, {"update": "deferred", "lawful": False, "products": RANK_TWO}),
+    "long trials": (EVENTS, {"drive": 0.2, "endless": True, "steps": 1500, "rate": 0.001, "decay": 0.99}),
+    "long trials, deferred": (HISTORY, {"drive": 0.2, "endless": True, "steps": 1500, "update": "deferred", "rate": 0.001}),
+    "a trace that falls more slowly than memory": (EVENTS, {"drive": 0.2, "endless": True, "decay": 0.4, "steps": 600}),
     "graded without trace": (MEMORYLESS, {"graded": True, "decay": 0.0}),
     "graded without trace, with bounds": (
         MEMORYLESS, {"graded": True, "decay": 0.0, "low": 0.05, "high": 0.25, "products": RANK_TWO},
@@ -378,7 +387,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 SPARSE = (
-    "no bounds", "rank two with bounds", "mostly idle with bounds", "endless with rank two", "delays", "deferred without reset",
+    "no bounds", "without a law", "rank two", "rank two with bounds", "mostly idle with bounds", "endless with rank two", "delays", "deferred without reset",
     "deferred of order 1", "episodic and limited", "graded without trace, with bounds", "graded of order 2", "graded with delays",
     "weights in the drive",
 )

@@ -91,6 +91,11 @@ class Delivery:
     def _current(self, row: str) -> list[str]:
         return [line for form in self.late for line in form.current(row)]
 
+    def _value(self, array: str) -> str:
+        """An array's value at synapse s, up to date."""
+        late = next((form for form in self.late if array in form.stale), None)
+        return f"{self.names(array)}[s]" if late is None else late.read(array, "s")
+
     def _row(self, passing: str) -> list[str]:
         """The synapses of row j."""
         s, names = self.op.synapses, self.names
@@ -106,7 +111,7 @@ class Delivery:
     def _synapse(self, passing: str) -> list[str]:
         """Synapse s, onto unit i, at which an output ``passing`` arrives."""
         op, names = self.op, self.names
-        weight = f"{names(op.weight)}[s]"
+        weight = self._value(op.weight)
         if op.noise is not None:
             weight = f"({weight} + {names(op.noise)}[s])"
         if op.release is not None:
@@ -198,7 +203,7 @@ class Delivery:
     def _release(self, release: ReleaseState) -> list[str]:
         names = self.names
         lines = [f"const bool ready = {'true' if release.ready_at is None else f'{names(release.ready_at)}[s] <= tick'};"]
-        drive = f"{names(release.q)}[s]"
+        drive = self._value(release.q)
         if release.c is not None:
             lines.append(f"const double drive = {drive} + {names(release.c)}[s];")
             lines.append(f"{names(release.c)}[s] += {number(release.facilitation)};")

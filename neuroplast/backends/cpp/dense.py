@@ -152,6 +152,9 @@ class Dense:
     def current(self, row: str) -> list[str]:
         return []
 
+    def read(self, array: str, synapse: str) -> str:
+        return f"{self.names(array)}[{synapse}]"
+
     def flush(self) -> list[str]:
         return []
 
@@ -206,6 +209,9 @@ class Memoryless:
 
     def current(self, row: str) -> list[str]:
         return []
+
+    def read(self, array: str, synapse: str) -> str:
+        return f"{self.names(array)}[{synapse}]"
 
     def flush(self) -> list[str]:
         learn, names = self.learn, self.names

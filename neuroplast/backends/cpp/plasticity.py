@@ -3,6 +3,7 @@
 ``Learn`` is written for every synapse in every step. Most rules allow less work for the same numbers:
 
     history       update at the trial's end: a step only keeps the factors; their whole sum is made when the trial ends
+    events        order 0, presynaptic traces of spikes: rows are touched when the trace jumps
     active rows   order 0: blocks of steps at once, and no work on rows whose presynaptic factor is zero
     memoryless    no eligibility trace: the weights take the outer product of the last step
     dense         every synapse in every step: always possible
@@ -16,8 +17,12 @@ import numpy as np
 
 from neuroplast.backends.cpp.access import uses, writes
 from neuroplast.backends.cpp.dense import Dense, Memoryless
+from neuroplast.backends.cpp.events import Events, has_events
+from neuroplast.backends.cpp.factors import outer_products
+from neuroplast.backends.cpp.header import fall, is_pulse
+from neuroplast.backends.cpp.history import History
 from neuroplast.backends.cpp.names import Names
-from neuroplast.backends.cpp.rows import ActiveRows, History
+from neuroplast.backends.cpp.rows import ActiveRows
 from neuroplast.ir.program import Deliver, EndLearn, Learn, Note, Operation, Product, StepProgram
 
 HISTORY_BYTES = 1 << 28
@@ -53,6 +58,10 @@ class Form(Protocol):
 
     def current(self, row: str) -> list[str]:
         """Before the values of a presynaptic unit's synapses are read."""
+        ...
+
+    def read(self, array: str, synapse: str) -> str:
+        """The value of a stale array at a synapse of that unit, onto unit i."""
         ...
 
     def flush(self) -> list[str]:
@@ -114,7 +123,7 @@ def _choose(program: StepProgram, learn: Learn, names: Names) -> Form:
         len(learn.eligibility) == 1 and not trace_seen and not seen(changed, others)
         and learn.synapses.n >= SHORT_ROW * learn.synapses.n_pre and all(p in events for p in synaptic)
     ):
-        return ActiveRows(learn, names, events, own)
+        return Events(program, learn, names) if not events and has_events(program, learn) else ActiveRows(learn, names, events, own)
     if len(learn.eligibility) == 1 and learn.decay == 0.0 and not synaptic and not trace_seen and not _written(program, learn):
         return Memoryless(learn, names)
     return Dense(learn, names)
@@ -138,12 +147,13 @@ def _is_for_the_end(program: StepProgram, learn: Learn, in_step: list[Operation]
     kept = [*learn.eligibility, *([learn.pending] if learn.pending else [])]
     ends = [op for op in program.trial_end if isinstance(op, EndLearn) and op.learn.projection == learn.projection]
     elsewhere = [*in_step, *program.trial_start, *program.pass_end, *(op for op in program.trial_end if op not in ends)]
-    s, entries = learn.synapses, program.steps * len(learn.products)
+    s, outers = learn.synapses, outer_products(learn, learn.products)
+    full = sum(fall(program, outer) == 0.0 and not is_pulse(program, outer) for outer in outers)
     fresh = all(program.arrays[e].reset and not np.any(program.arrays[e].initial) for e in learn.eligibility)
     once = program.passes == 1 or learn.pending is None or program.arrays[learn.pending].reset
     return (
         learn.update in ("deferred", "episodic") and program.reset and len(ends) == 1 and fresh and once
         and not any(set(kept) & uses(op) for op in elsewhere)
         and not any(r.array in kept and r.stride for r in program.recordings)
-        and entries * (24 * s.n_pre + 8 * s.n_post) <= HISTORY_BYTES
+        and program.steps * (16 * s.n_pre * full + 8 * s.n_post * len(outers)) <= HISTORY_BYTES
     )

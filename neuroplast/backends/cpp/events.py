@@ -1,0 +1,91 @@
+"""The form ``Events``: its loops are in events.h."""
+
+from __future__ import annotations
+
+import math
+
+from neuroplast.backends.cpp.dense import bounds_each_step, changing, end_learn, tag
+from neuroplast.backends.cpp.factors import fill, outer_products
+from neuroplast.backends.cpp.header import fall, is_pulse, per_factor, pre_values, rule_constants
+from neuroplast.backends.cpp.names import Names, number
+from neuroplast.ir.program import Learn, StepProgram
+
+DIGITS = 1e-4
+"""How far powers of one base may fall: as many digits are lost, of sixteen."""
+LONGEST = 1024
+
+
+def has_events(program: StepProgram, learn: Learn) -> bool:
+    """Whether all presynaptic sides of a rule only jump and fall, and order matters to no bound."""
+    outers = outer_products(learn, learn.products)
+    lawful = all(fall(program, outer) > 0.0 or is_pulse(program, outer) for outer in outers)
+    return lawful and 0.0 < learn.decay <= 1.0 and not bounds_each_step(learn)
+
+
+class Events:
+    """Rows are touched when their presynaptic factor jumps; see events.h for the algebra."""
+
+    headers: tuple[str, ...] = ("events.h",)
+    got = "at jumps of presynaptic factors only, from running sums for each postsynaptic unit"
+
+    def __init__(self, program: StepProgram, learn: Learn, names: Names) -> None:
+        self.program, self.learn, self.names = program, learn, names
+        self.outers = outer_products(learn, learn.products)
+        self.falls = [fall(program, outer) for outer in self.outers]
+        changed = changing(learn)
+        self.stale = frozenset(learn.eligibility) | (frozenset() if changed is None else {changed})
+        self.events = f"events_{tag(learn, names)}"
+
+    def declare(self) -> list[str]:
+        learn = self.learn
+        flags = {"moves": int(changing(learn) is not None), "span": self._span()}
+        constants = rule_constants(learn, self.names, len(self.outers), flags, {"decay": learn.decay})
+        scratch = f"alignas(64) static double factor_{tag(learn, self.names)}[{learn.synapses.n_pre}];"
+        instance = f"static Events<Rule_{tag(learn, self.names)}> {self.events};"
+        return [*constants, per_factor("fall", self.falls), "};", instance, scratch]
+
+    def _span(self) -> int:
+        """Steps of a base: until a trace, an eligibility, or an eligibility against a trace has fallen too far."""
+        traces = [a for a in self.falls if a > 0.0]
+        fastest = min([self.learn.decay, *traces, *(self.learn.decay / a for a in traces)])
+        return LONGEST if fastest >= 1.0 else max(1, min(LONGEST, int(math.log(DIGITS) / math.log(fastest))))
+
+    def bind(self) -> list[str]:
+        learn, names, changed = self.learn, self.names, changing(self.learn)
+        target, s = "0" if changed is None else names(changed), learn.synapses
+        return [f"{self.events}.bind({target}, {names(learn.eligibility[0])}, {names(s.row_start)}, {names(s.post)});"]
+
+    def start(self) -> list[str]:
+        return [f"{self.events}.start();"]
+
+    def step(self) -> list[str]:
+        learn, names, s, events = self.learn, self.names, self.learn.synapses, self.events
+        lines = ["{", f"{events}.step({number(learn.step_rate)}*{names(learn.modulator)}[0]);"]
+        for k, outer in enumerate(self.outers):
+            made, pre = pre_values(names, outer.pre, f"factor_{tag(learn, names)}", s.n_pre)
+            lines += ["{", f"double* const post = {events}.post[{k}];", *fill(names, outer.post, "post", s.n_post), "}"]
+            lines += [*made, f"{events}.drive({k}, {pre});"]
+        return [*lines, f"{events}.close();", "}"]
+
+    def current(self, row: str) -> list[str]:
+        events = self.events
+        sums = [
+            f"const double trace_{k} = {events}.S[{k}][{row}], *const sum_{k} = {events}.Q[{k}];"
+            for k, a in enumerate(self.falls) if a > 0.0
+        ]
+        return [f"const double gain = {events}.gain({row});", *sums]
+
+    def read(self, array: str, synapse: str) -> str:
+        if array != changing(self.learn):
+            return f"{self.names(array)}[{synapse}]"
+        sums = "".join(f" + trace_{k}*sum_{k}[i]" for k, a in enumerate(self.falls) if a > 0.0)
+        return f"({self.names(array)}[{synapse}] + gain*{self.names(self.learn.eligibility[0])}[{synapse}]{sums})"
+
+    def flush(self) -> list[str]:
+        return [f"{self.events}.flush();"]
+
+    def finish(self) -> list[str]:
+        return end_learn(self.learn, self.names)
+
+    def complete(self) -> list[str]:
+        return []
