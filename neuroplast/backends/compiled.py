@@ -11,7 +11,8 @@ import numpy as np
 from neuroplast.backends.cpp.build import compile_library
 from neuroplast.backends.cpp.emit import configuration, kernel_source
 from neuroplast.backends.cpp.library import Library, aligned
-from neuroplast.backends.cpp.plasticity import late_arrays, notes
+from neuroplast.backends.cpp.names import Names
+from neuroplast.backends.cpp.plasticity import choose_forms, late_arrays, notes
 from neuroplast.backends.reference import Recorder
 from neuroplast.backends.targets import AfterTrial, LoweringReport, TaskCaller
 from neuroplast.errors import LoweringError
@@ -56,7 +57,7 @@ class CompiledExecutable:
         self.program = program
         self.report = LoweringReport("compiled", (*program.notes, *notes(program)))
         self._arrays = {name: aligned(array) for name, array in program.fresh_arrays().items()}
-        self._live = LiveArrays(self._arrays, late_arrays(program), self._complete)
+        self._live = LiveArrays(self._arrays, late_arrays(choose_forms(program, Names(program))), self._complete)
         self._task, self._failure = task, None
         source = kernel_source(program, neurons=True, embed=False, complete=False)
         self._library: Library | None = Library(compile_library(source))

@@ -11,7 +11,7 @@ from neuroplast.errors import DescriptionError
 from neuroplast.expressions import expression, sum_of_products
 from neuroplast.ir.builder import Builder, Code
 from neuroplast.ir.graph import Connection, to_si
-from neuroplast.ir.program import EndLearn, Learn, Product, Synapses
+from neuroplast.ir.program import EndLearn, Learn, Product, SpikeTrace, Synapses
 from neuroplast.modulation import PairedPass
 from neuroplast.plasticity import Deviation, Factor, LowPass, Transformed, signal_of
 
@@ -109,7 +109,7 @@ def _factor(name: str, factor: Factor, connection: Connection, code: Code, b: Bu
                 )
             code.set(y, f"where({y} < {float(factor.si.floor)!r}, 0.0, {y})")
         if signal.variable == "spikes":
-            b.arrays[code.bind[y]] = replace(b.arrays[code.bind[y]], decay=a)
+            b.arrays[code.bind[y]] = replace(b.arrays[code.bind[y]], trace=SpikeTrace(array, a, float(factor.si.floor)))
         return code.bind[y], 1.0
     if isinstance(factor, Deviation):
         source = code.use(f"x_{name}", array)

@@ -33,11 +33,20 @@ PROBE_SCALE = "probe_scale"
 """(1,) 1.0, and 0.0 in a first pass with noise off: multiplies the draws of probes."""
 
 
+@dataclass(frozen=True)
+class SpikeTrace:
+    """y <- decay y + arrived, then 0 where it is below ``floor``: what the statements of a Map do to an array in each step."""
+
+    arrived: str
+    decay: float
+    floor: float
+
+
 @dataclass(frozen=True, eq=False)
 class Array:
     """One array of the program. reset: a trial starts from ``initial`` again. kind: "state" (changes), "constant", "scratch"
-    (means nothing between trials). shape: for readers; targets see it flat, row-major. dims: names of its axes.  decay: what a
-    trace of spikes is multiplied by in every step, between arrivals (or it falls to zero); None where that is not its law."""
+    (means nothing between trials). shape: for readers; targets see it flat, row-major. dims: names of its axes.  trace: its law,
+    where it is a trace of spikes."""
 
     name: str
     initial: np.ndarray
@@ -46,7 +55,7 @@ class Array:
     reset: bool = False
     dims: tuple[str, ...] = ()
     where: Source | None = None
-    decay: float | None = None
+    trace: SpikeTrace | None = None
 
 
 @dataclass(frozen=True)

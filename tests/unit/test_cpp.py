@@ -45,6 +45,7 @@ from neuroplast.ir.program import (
     Row,
     SetRow,
     SpikeTable,
+    SpikeTrace,
     StepProgram,
     Sum,
     Synapses,
@@ -115,8 +116,8 @@ def network(
     *, graded: bool = False, dense: bool = True, delays: bool = False, release: bool = False, recovery: bool = False,
     noise: bool = False, products: tuple[Product, ...] = SIMPLE, decay: float = 0.93, order: int = 0,
     update: str = "continuous", low: float | None = None, high: float | None = None, bound_each: str = "step",
-    max_change: float | None = None, target: str = "w", rate: float = 0.02, reset: bool = True, drive: float = 0.4, endless: bool = False, lawful: bool = True,
-    record: tuple[tuple[str, int], ...] = (), **more: Any,
+    max_change: float | None = None, target: str = "w", rate: float = 0.02, reset: bool = True, drive: float = 0.4,
+    endless: bool = False, lawful: bool = True, record: tuple[tuple[str, int], ...] = (), **more: Any,
 ) -> StepProgram:
     """Noisy units ``pre`` -> plastic synapses -> ``post``, with a modulator that changes its sign.
 
@@ -134,7 +135,8 @@ def network(
     for name in ("v", "pre output", "arrived", "trace"):
         b.zeros(name, N_PRE)
     if lawful:
-        b.arrays["trace"] = replace(b.arrays["trace"], decay=0.95 if endless else 0.6)
+        law = SpikeTrace("arrived", 0.95, 0.0) if endless else SpikeTrace("arrived", 0.6, 0.1)
+        b.arrays["trace"] = replace(b.arrays["trace"], trace=law)
     b.zeros("pre noise", N_PRE, kind="scratch")
     for name in ("g", "u", "in"):
         b.zeros(name, N_POST)
@@ -387,8 +389,9 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 SPARSE = (
-    "no bounds", "without a law", "rank two", "rank two with bounds", "mostly idle with bounds", "endless with rank two", "delays", "deferred without reset",
-    "deferred of order 1", "episodic and limited", "graded without trace, with bounds", "graded of order 2", "graded with delays",
+    "no bounds", "without a law", "rank two", "rank two with bounds", "mostly idle with bounds", "endless with rank two", "delays",
+    "deferred without reset", "deferred of order 1", "episodic and limited", "graded without trace, with bounds",
+    "graded of order 2", "graded with delays",
     "weights in the drive",
 )
 """Cases that are also run where not all pairs are connected: one or two for each loop over synapses."""

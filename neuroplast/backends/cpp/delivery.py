@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from neuroplast.backends.cpp.access import uses
+from neuroplast.backends.cpp.header import arrivals, lists_arrivals
 from neuroplast.backends.cpp.names import Names, number
 from neuroplast.backends.cpp.plasticity import Form
-from neuroplast.backends.cpp.rows import arrivals
 from neuroplast.ir.program import CLOCK, Deliver, Draw, Operation, ReleaseState, StepProgram
 
 
@@ -52,6 +52,7 @@ class Delivery:
             op.synapses.dense and op.release is None and op.noise is None and weight.kind == "constant"
             and weight.initial.size > 0 and bool(np.all(weight.initial == weight.initial.flat[0]))
         )
+        self.listed = lists_arrivals(op) and (op.release is not None or op.arrived is not None)
         self.deepest = op.depth
         self.columns = names.size(op.ring) // op.depth if op.ring is not None else 0
 
@@ -61,9 +62,9 @@ class Delivery:
             lines.append(
                 f"static int32_t first_{self.tag}[{s.n_pre * (self.deepest + 2)}], order_{self.tag}[{max(s.n, 1)}];"
             )
-        if op.release is not None:
-            lines += [f"static int32_t {arrivals(op.release, self.names)}[{s.n_pre + 1}];", f"static bool scored_{self.tag};"]
-        return lines
+        if self.listed:
+            lines.append(f"static int32_t {arrivals(op, self.names)}[{s.n_pre + 1}];")
+        return [*lines, f"static bool scored_{self.tag};"] if op.release is not None else lines
 
     def bind(self) -> list[str]:
         op, s, names = self.op, self.op.synapses, self.names
@@ -73,7 +74,10 @@ class Delivery:
         return [f"sort_by_delay({arguments});"]
 
     def start(self) -> list[str]:
-        return [] if self.op.release is None else [f"scored_{self.tag} = false;"]
+        lines = [] if self.op.release is None else [f"scored_{self.tag} = false;"]
+        if self.listed and self.op.arrived is not None:
+            lines.append(f"list_nonzero({self.names(self.op.arrived)}, {self.op.synapses.n_pre}, {arrivals(self.op, self.names)});")
+        return lines
 
     def step(self) -> list[str]:
         op, s, names = self.op, self.op.synapses, self.names
@@ -121,13 +125,14 @@ class Delivery:
     def _spikes(self) -> list[str]:
         op, s, names = self.op, self.op.synapses, self.names
         lines = [f"const int32_t* const fired = {names(str(op.ring))} + {self._slot(str(op.delay))};"]
+        list_ = arrivals(op, names)
         if op.arrived is not None:
             lines += [
-                f"std::memset({names(op.arrived)}, 0, sizeof(double)*{s.n_pre});",
+                f"for (int32_t c = 1; c <= {list_}[0]; ++c) {names(op.arrived)}[{list_}[c]] = 0.0;",
                 f"for (int32_t c = 1; c <= fired[0]; ++c) {names(op.arrived)}[fired[c]] = 1.0;",
             ]
-        if op.release is not None:
-            lines.append(f"std::memcpy({arrivals(op.release, names)}, fired, sizeof(int32_t)*(fired[0] + 1));")
+        if self.listed:
+            lines.append(f"std::memcpy({list_}, fired, sizeof(int32_t)*(fired[0] + 1));")
         if self.uniform:  # every spike adds the same to everybody: counting them is enough
             each = f"fired[0]*{names(op.weight)}[0]"
             return [*lines, f"const double each = {each};", f"for (long i = 0; i < {s.n_post}; ++i) into[i] = each;"]
@@ -175,10 +180,10 @@ class Delivery:
         """Scores of the last step back to zero, facilitation decayed, streams of the numbers that are made on demand."""
         op, names, release = self.op, self.names, self.op.release
         assert release is not None
-        s, score, list_ = op.synapses, names(release.score), arrivals(release, names)
+        s, score, list_ = op.synapses, names(release.score), arrivals(op, names)
         everything = f"std::memset({score}, 0, sizeof(double)*{s.n});"
         lines = [everything]
-        if op.spiking and op.ring is not None and op.delays is None:
+        if self.listed:
             first, last = (f"j*{s.n_post}", f"(j + 1)*{s.n_post}") if s.dense else (
                 f"{names(s.row_start)}[j]", f"{names(s.row_start)}[j + 1]"
             )

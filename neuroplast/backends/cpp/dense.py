@@ -106,6 +106,7 @@ class Dense:
 
     got = "every synapse in every step"
     headers: tuple[str, ...] = ()
+    maintained: frozenset[str] = frozenset()
 
     def __init__(self, learn: Learn, names: Names) -> None:
         self.learn, self.names, self.kept = learn, names, _Kept(learn, names)
@@ -170,6 +171,7 @@ class Memoryless:
 
     got = "the outer product of the last step's factors; the eligibility is written when a trial ends"
     headers: tuple[str, ...] = ()
+    maintained: frozenset[str] = frozenset()
 
     def __init__(self, learn: Learn, names: Names) -> None:
         self.learn, self.names, self.kept = learn, names, _Kept(learn, names)

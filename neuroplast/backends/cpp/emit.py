@@ -23,7 +23,7 @@ import numpy as np
 from neuroplast.backends.cpp.delivery import Delivery, lazy_draws
 from neuroplast.backends.cpp.names import Names, number
 from neuroplast.backends.cpp.operations import Operations
-from neuroplast.backends.cpp.plasticity import Form, choose_forms
+from neuroplast.backends.cpp.plasticity import Form, choose_forms, late_arrays
 from neuroplast.ir.program import PROBE_SCALE, Deliver, Draw, Operation, StepProgram, stream_key
 
 
@@ -99,7 +99,7 @@ class _Kernel:
             lines += [f"static const {self.names.type(n)}* initial_{self.names(n)};" for n in _varied(program)]
         lines += [f"static const int64_t units_{k}[] = {{{', '.join(map(str, r.units))}}};"
                   for k, r in enumerate(program.recordings) if r.units is not None and len(r.units)]
-        lines += [line for part in (*self.forms.values(), *self.deliveries.values()) for line in part.declare()]
+        lines += [line for part in (*self.forms.values(), *self.deliveries.values(), self.operations) for line in part.declare()]
         call = ["// Whether the Python task wants to stop", "static bool call(const FlushDenormals& mode, int method) {"]
         return [*lines, *call, "stopped = task == 0 || mode.outside(task, method) != 0;", "return stopped;", "}"]
 
@@ -168,9 +168,9 @@ class _Kernel:
         lines = [f"{self.clock}[PASS] = next_pass;", f"{self.clock}[STEP] = 0;", "starting = false;"]
         if program.reset:
             lines.append(f"{self.clock}[TICK] = 0;")
-            varied = _varied(program)
+            varied, late = _varied(program), late_arrays(self.forms)
             for name, array in program.arrays.items():
-                if array.reset and array.initial.size:
+                if array.reset and array.initial.size and name not in late:
                     target, size = names(name), array.initial.size
                     if name in varied:
                         lines.append(f"std::memcpy({target}, initial_{target}, sizeof({names.type(name)})*{size});")
@@ -182,7 +182,7 @@ class _Kernel:
         if program.passes == 2 and program.pass_noise == "off":
             scale = f"{self.clock}[PASS] == 0 ? 0.0 : 1.0"
         lines.append(f"{names(PROBE_SCALE)}[0] = {scale};")
-        lines += [line for part in (*self.forms.values(), *self.deliveries.values()) for line in part.start()]
+        lines += [line for part in (*self.forms.values(), *self.deliveries.values(), self.operations) for line in part.start()]
         lines += [f"for (long k = 0; k < {len(program.recordings)}; ++k) samples[k] = 0;"] if program.recordings else []
         return ["static bool start(const FlushDenormals& mode) {", *lines, "return at_trial_start(mode);", "}"]
 

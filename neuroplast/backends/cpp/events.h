@@ -16,7 +16,7 @@ namespace np_kernel {
 
 template <class C> struct Events {
     enum { RANK = C::rank, WIDTH = (C::n_post + LANES - 1) / LANES * LANES, HEIGHT = (C::n_pre + 31) / 32 * 32 };
-    double P[RANK][WIDTH], Q[RANK][WIDTH], post[RANK][WIDTH], S[RANK][HEIGHT], last[RANK][HEIGHT], jump[HEIGHT];
+    double P[RANK][WIDTH], Q[RANK][WIDTH], post[RANK][WIDTH], S[RANK][HEIGHT], last[RANK][HEIGHT], jump[HEIGHT];  // S: at the base
     double missed[HEIGHT], decayed[HEIGHT], A, e_left, left[RANK];  // left: d^n, a^n
     int32_t awake[HEIGHT], place[HEIGHT], n_awake;  // rows with a trace; place: in that list, or -1
     int age;
@@ -69,25 +69,33 @@ template <class C> struct Events {
         }
         for (int32_t j = 0; j < HEIGHT; j += 32) if (any_bits(jump + j))
             for (int32_t l = j; l < j + 32; l += 8)
-                for (unsigned bits = nonzero(jump + l); bits; bits &= bits - 1) jumped(k, l + __builtin_ctz(bits));
+                for (unsigned bits = nonzero(jump + l); bits; bits &= bits - 1) {
+                    const int32_t row = l + __builtin_ctz(bits);
+                    if (a == 0.0) pulse(k, row, pre[row]); else jumped(k, row, pre[row] == 0.0 ? 0.0 : S[k][row] + jump[row] / left[k]);
+                }
     }
 
-    // All factors are in
-    void close() {
+    // All factors are in; whether the base is a new one
+    bool close() {
         for (int k = 0; k < RANK; ++k) if (C::fall(k) != 0.0) {
             const double r = left[k] / e_left;
             for (long i = 0; i < WIDTH; ++i) P[k][i] += r * post[k][i];
         }
-        if (++age == C::span) rebase();
+        if (++age < C::span) return false;
+        rebase();
+        return true;
     }
 
-    void jumped(int k, int32_t j) {
+    // The factor k of row j, without memory, is u in this step
+    void pulse(int k, int32_t j, double u) {
+        if (u == 0.0) return;
         settle(j);
-        if (C::fall(k) == 0.0) {
-            if (last[k][j] != 0.0) add(j, last[k][j] / e_left, post[k], 0);
-            return;
-        }
-        const double to = last[k][j] == 0.0 ? 0.0 : S[k][j] + jump[j] / left[k];
+        add(j, u / e_left, post[k], 0);
+    }
+
+    // The factor k of row j becomes ``to``, in units of the base
+    void jumped(int k, int32_t j, double to) {
+        settle(j);
         add(j, S[k][j] - to, P[k], Q[k]);
         S[k][j] = to;
         bool any = false;
@@ -150,7 +158,7 @@ template <class C> struct Events {
                     if (C::moves) w[s] += f * (q[i] - A * p[i]);
                     e[s] += f * p[i];
                 }
-                S[k][j] = last[k][j];
+                S[k][j] *= left[k];
             }
             NP_IVDEP
             for (long s = 0; s < n; ++s) {

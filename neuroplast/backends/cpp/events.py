@@ -6,9 +6,19 @@ import math
 
 from neuroplast.backends.cpp.dense import bounds_each_step, changing, end_learn, tag
 from neuroplast.backends.cpp.factors import fill, outer_products
-from neuroplast.backends.cpp.header import fall, is_pulse, per_factor, pre_values, rule_constants
+from neuroplast.backends.cpp.header import (
+    arrivals,
+    fall,
+    is_pulse,
+    lists_arrivals,
+    own_traces,
+    per_factor,
+    pre_values,
+    rule_constants,
+    sole,
+)
 from neuroplast.backends.cpp.names import Names, number
-from neuroplast.ir.program import Learn, StepProgram
+from neuroplast.ir.program import Deliver, Learn, StepProgram
 
 DIGITS = 1e-4
 """How far powers of one base may fall: as many digits are lost, of sixteen."""
@@ -25,7 +35,7 @@ def has_events(program: StepProgram, learn: Learn) -> bool:
 class Events:
     """Rows are touched when their presynaptic factor jumps; see events.h for the algebra."""
 
-    headers: tuple[str, ...] = ("events.h",)
+    headers: tuple[str, ...] = ("traces.h", "events.h")
     got = "at jumps of presynaptic factors only, from running sums for each postsynaptic unit"
 
     def __init__(self, program: StepProgram, learn: Learn, names: Names) -> None:
@@ -35,6 +45,19 @@ class Events:
         changed = changing(learn)
         self.stale = frozenset(learn.eligibility) | (frozenset() if changed is None else {changed})
         self.events = f"events_{tag(learn, names)}"
+        self.own = own_traces(program, learn, self.outers, names)
+        self.maintained = frozenset(own.array for own in self.own.values())
+        self.pulses = self._pulses()
+
+    def _pulses(self) -> dict[int, str]:
+        """Factor -> list of arrivals that is the whole of it."""
+        result = {}
+        for k, outer in enumerate(self.outers):
+            array = sole(outer.pre)
+            sources = [op for op in self.program.before if isinstance(op, Deliver) and op.arrived == array and lists_arrivals(op)]
+            if array is not None and len(sources) == 1:
+                result[k] = arrivals(sources[0], self.names)
+        return result
 
     def declare(self) -> list[str]:
         learn = self.learn
@@ -42,7 +65,8 @@ class Events:
         constants = rule_constants(learn, self.names, len(self.outers), flags, {"decay": learn.decay})
         scratch = f"alignas(64) static double factor_{tag(learn, self.names)}[{learn.synapses.n_pre}];"
         instance = f"static Events<Rule_{tag(learn, self.names)}> {self.events};"
-        return [*constants, per_factor("fall", self.falls), "};", instance, scratch]
+        traces = [own.declare() for own in self.own.values()]
+        return [*constants, per_factor("fall", self.falls), "};", instance, scratch, *traces]
 
     def _span(self) -> int:
         """Steps of a base: until a trace, an eligibility, or an eligibility against a trace has fallen too far."""
@@ -56,16 +80,32 @@ class Events:
         return [f"{self.events}.bind({target}, {names(learn.eligibility[0])}, {names(s.row_start)}, {names(s.post)});"]
 
     def start(self) -> list[str]:
-        return [f"{self.events}.start();"]
+        lines = [f"{self.events}.start();"]
+        for k, own in self.own.items():
+            awake = f"for (int32_t c = 0; c < {own.variable}.n_awake; ++c)"
+            lines += [
+                f"{own.variable}.start({self.names(own.array)});",
+                f"{awake} {self.events}.jumped({k}, {own.variable}.awake[c], {own.variable}.S[{own.variable}.awake[c]]);",
+            ]
+        return lines
 
     def step(self) -> list[str]:
         learn, names, s, events = self.learn, self.names, self.learn.synapses, self.events
         lines = ["{", f"{events}.step({number(learn.step_rate)}*{names(learn.modulator)}[0]);"]
         for k, outer in enumerate(self.outers):
-            made, pre = pre_values(names, outer.pre, f"factor_{tag(learn, names)}", s.n_pre)
             lines += ["{", f"double* const post = {events}.post[{k}];", *fill(names, outer.post, "post", s.n_post), "}"]
-            lines += [*made, f"{events}.drive({k}, {pre});"]
-        return [*lines, f"{events}.close();", "}"]
+            if k in self.own:
+                own, t = self.own[k], self.own[k].variable
+                moves = f"{events}.jumped({k}, {t}.row[c], {t}.S[{t}.row[c]]);"
+                lines += [own.step(names), f"for (int32_t c = 0; c < {t}.count; ++c) {moves}"]
+            elif k in self.pulses:
+                list_ = self.pulses[k]
+                lines.append(f"for (int32_t c = 1; c <= {list_}[0]; ++c) {events}.pulse({k}, {list_}[c], 1.0);")
+            else:
+                made, pre = pre_values(names, outer.pre, f"factor_{tag(learn, names)}", s.n_pre)
+                lines += [*made, f"{events}.drive({k}, {pre});"]
+        renew = "".join(f" {own.variable}.renew();" for own in self.own.values())
+        return [*lines, f"if ({events}.close()) {{{renew} }}", "}"]
 
     def current(self, row: str) -> list[str]:
         events = self.events
@@ -82,7 +122,8 @@ class Events:
         return f"({self.names(array)}[{synapse}] + gain*{self.names(self.learn.eligibility[0])}[{synapse}]{sums})"
 
     def flush(self) -> list[str]:
-        return [f"{self.events}.flush();"]
+        traces = [f"{own.variable}.renew(); {own.variable}.store({self.names(own.array)});" for own in self.own.values()]
+        return [f"{self.events}.flush();", *traces]
 
     def finish(self) -> list[str]:
         return end_learn(self.learn, self.names)

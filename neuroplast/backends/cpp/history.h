@@ -55,14 +55,15 @@ template <class C> struct History {
             jump[j] = std::fabs(u) > 1e-15 * std::fabs(pre[j]) ? u : 0.0;
             before[j] = pre[j];
         }
-        const int32_t at = static_cast<int32_t>(logged % BLOCK * RANK + k);
         for (int32_t j = 0; j < HEIGHT; j += 32) if (any_bits(jump + j))
             for (int32_t l = j; l < j + 32; l += 8)
                 for (unsigned bits = nonzero(jump + l); bits; bits &= bits - 1) {
                     const int32_t row = l + __builtin_ctz(bits);
-                    kept.push_back(Entry{jump[row], row, at});
+                    jumped(k, row, jump[row]);
                 }
     }
+
+    void jumped(int k, int32_t row, double by) { kept.push_back(Entry{by, row, static_cast<int32_t>(logged % BLOCK * RANK + k)}); }
 
     // What one unit of drive in each step has done by the end: to the sum of g e_last, or (terminal >= 0) to that e itself
     void weigh(int terminal) {

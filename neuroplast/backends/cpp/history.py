@@ -6,7 +6,7 @@ import math
 
 from neuroplast.backends.cpp.dense import bounded, end_learn, tag
 from neuroplast.backends.cpp.factors import fill, outer_products
-from neuroplast.backends.cpp.header import fall, per_factor, pre_values, rule_constants
+from neuroplast.backends.cpp.header import fall, own_traces, per_factor, pre_values, rule_constants
 from neuroplast.backends.cpp.names import Names, number
 from neuroplast.ir.program import Learn, StepProgram
 
@@ -14,13 +14,15 @@ from neuroplast.ir.program import Learn, StepProgram
 class History:
     """Factors of a whole trial; the change is made when it ends. Earlier passes leave nothing behind and are not kept."""
 
-    headers: tuple[str, ...] = ("history.h",)
+    headers: tuple[str, ...] = ("traces.h", "history.h")
 
     def __init__(self, program: StepProgram, learn: Learn, names: Names) -> None:
         self.program, self.learn, self.names = program, learn, names
         self.outers = outer_products(learn, learn.products)
         self.stale: frozenset[str] = frozenset()
         self.history = f"history_{tag(learn, names)}"
+        self.own = own_traces(program, learn, self.outers, names)
+        self.maintained = frozenset(own.array for own in self.own.values())
         self.got = "the whole change when a trial ends, from the kept factors"
 
     def declare(self) -> list[str]:
@@ -31,7 +33,7 @@ class History:
         scratch = f"alignas(64) static double factor_{tag(learn, self.names)}[{learn.synapses.n_pre}];"
         return [
             *constants, f"static double shift(int m) {{ return {shifts} : 0.0; }}", falls, "};",
-            f"static History<Rule_{tag(learn, self.names)}> {self.history};", scratch,
+            f"static History<Rule_{tag(learn, self.names)}> {self.history};", scratch, *(own.declare() for own in self.own.values()),
         ]
 
     def bind(self) -> list[str]:
@@ -39,18 +41,24 @@ class History:
         return [f"{self.history}.bind({self.names(s.row_start)}, {self.names(s.post)});"]
 
     def start(self) -> list[str]:
-        return [f"{self.history}.start();"]
+        traces = [f"{own.variable}.start({self.names(own.array)});" for own in self.own.values()]
+        return [f"{self.history}.start();", *traces]
 
     def step(self) -> list[str]:
         learn, names, s, history = self.learn, self.names, self.learn.synapses, self.history
         last = "" if self.program.passes == 1 else f"if ({names.clock}[PASS] == {self.program.passes - 1}) "
         lines = [f"{last}{{", f"{history}.open();", f"const long at = {history}.logged*{len(self.outers)};"]
         for k, outer in enumerate(self.outers):
-            made, pre = pre_values(names, outer.pre, f"factor_{tag(learn, names)}", s.n_pre)
-            lines += [*made, f"{history}.keep({pre}, {k});"]
+            if k in self.own:
+                t = self.own[k].variable
+                lines += [f"for (int32_t c = 0; c < {t}.count; ++c) {history}.jumped({k}, {t}.row[c], {t}.jump[c]);"]
+            else:
+                made, pre = pre_values(names, outer.pre, f"factor_{tag(learn, names)}", s.n_pre)
+                lines += [*made, f"{history}.keep({pre}, {k});"]
             lines += ["{", f"double* post = {history}.post[at + {k}];", *fill(names, outer.post, "post", s.n_post), "}"]
         gain = "0.0" if learn.update == "episodic" else f"{number(learn.step_rate)}*{names(learn.modulator)}[0]"
-        return [*lines, f"{history}.g[{history}.logged++] = {gain};", "}"]
+        steps = [f"{own.step(names)} if ({own.variable}.left < 1e-9) {own.variable}.renew();" for own in self.own.values()]
+        return [*steps, *lines, f"{history}.g[{history}.logged++] = {gain};", "}"]
 
     def current(self, row: str) -> list[str]:
         return []
@@ -59,7 +67,7 @@ class History:
         return f"{self.names(array)}[{synapse}]"
 
     def flush(self) -> list[str]:
-        return []
+        return [f"{own.variable}.store({self.names(own.array)});" for own in self.own.values()]
 
     def finish(self) -> list[str]:
         learn, names, lines = self.learn, self.names, []

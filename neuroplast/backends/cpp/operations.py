@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import singledispatchmethod
 
+import numpy as np
+
+from neuroplast.backends.cpp.access import writes
 from neuroplast.backends.cpp.delivery import Delivery, counter
 from neuroplast.backends.cpp.names import Names
 from neuroplast.backends.cpp.plasticity import Form
@@ -28,6 +31,9 @@ from neuroplast.ir.program import (
     Sum,
 )
 
+_FUNCTIONS = {"fmin": "minimum", "fmax": "maximum", "exp": "exponential"}
+"""Functions of the C++ library that runtime.h has in a form that becomes vector code."""
+
 
 class Operations:
     """Operation -> lines of C++, to stand in a function that returns whether to go on."""
@@ -38,6 +44,35 @@ class Operations:
     ) -> None:
         self.program, self.names, self.forms, self.deliveries = program, names, forms, deliveries
         self.keys, self.lazy = keys, lazy
+        self.maintained = frozenset(array for form in forms.values() for array in form.maintained)
+        self.tables = {op.target: op for op in program.before if isinstance(op, SpikeTable)}
+
+    def declare(self) -> list[str]:
+        """Given spikes of this step: how many, and who."""
+        return [f"static int32_t {self._given(op)}[{self._most(op) + 1}];" for op in self.tables.values()]
+
+    def _most(self, op: SpikeTable) -> int:
+        """Spikes that one step may list."""
+        return max(self.names.size(op.target), int(np.diff(self.program.arrays[op.offsets].initial).max(initial=0)))
+
+    def start(self) -> list[str]:
+        """When a pass begins."""
+        names = self.names
+        return [f"list_nonzero({names(op.target)}, {names.size(op.target)}, {self._given(op)});" for op in self.tables.values()]
+
+    def _given(self, op: SpikeTable) -> str:
+        return f"given_{self.names(op.target)}"
+
+    def _listed(self, array: str) -> str | None:
+        """The list of an output that is a table of spikes and nothing else, each step's in ascending order."""
+        table = self.tables.get(array)
+        every = (*self.program.trial_start, *self.program.before, *self.program.neurons, *self.program.after)
+        if table is None or any(array in writes(op) for op in every if op is not table):
+            return None
+        offsets, indices = (self.program.arrays[name].initial.astype(np.int64) for name in (table.offsets, table.indices))
+        step = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+        ascending = np.all(np.diff(step * (self.names.size(array) + 1) + indices[: len(step)]) > 0)
+        return self._given(table) if ascending else None
 
     @singledispatchmethod
     def lines(self, operation: Operation) -> list[str]:
@@ -59,8 +94,8 @@ class Operations:
     @lines.register
     def _(self, op: Map) -> list[str]:
         loop = Loop(self.names, op.bind, op.size)
-        body = [loop.assign(target, expression) for target, expression in op.code]
-        return [f"// {op.owner}", *loop.around(body)]
+        body = [loop.assign(target, expression) for target, expression in op.code if op.bind.get(target) not in self.maintained]
+        return [f"// {op.owner}", *loop.around(body)] if body else []
 
     @lines.register
     def _(self, op: Sum) -> list[str]:
@@ -111,9 +146,11 @@ class Operations:
     def _(self, op: SpikeTable) -> list[str]:
         names, step = self.names, f"{self.names.clock}[STEP]"
         target, offsets = names(op.target), names(op.offsets)
+        given = self._given(op)
         return [
-            f"std::memset({target}, 0, sizeof(double)*{names.size(op.target)});", f"if ({step} < {op.steps})",
-            f"for (int64_t k = {offsets}[{step}]; k < {offsets}[{step} + 1]; ++k) {target}[{names(op.indices)}[k]] = 1.0;",
+            f"for (int32_t c = 1; c <= {given}[0]; ++c) {target}[{given}[c]] = 0.0;", f"{given}[0] = 0;", f"if ({step} < {op.steps})",
+            f"for (int64_t k = {offsets}[{step}]; k < {offsets}[{step} + 1]; ++k) {{",
+            f"{given}[++{given}[0]] = static_cast<int32_t>({names(op.indices)}[k]);", f"{target}[{names(op.indices)}[k]] = 1.0;", "}",
         ]
 
     @lines.register
@@ -139,6 +176,9 @@ class Operations:
     def _(self, op: Remember) -> list[str]:
         columns = self.names.size(op.ring) // op.depth
         slot = f"{self.names(op.ring)} + {self.names.clock}[TICK] % {op.depth}*{columns}"
+        listed = self._listed(op.output)
+        if op.spiking and listed is not None:
+            return [f"std::memcpy({slot}, {listed}, sizeof(int32_t)*({listed}[0] + 1));"]
         if op.spiking:
             return [f"list_nonzero({self.names(op.output)}, {op.size}, {slot});"]
         return [f"std::memcpy({slot}, {self.names(op.output)}, sizeof(double)*{op.size});"]
@@ -171,8 +211,10 @@ class Loop:
             array = self.bind.get(name)
             if array is not None and array not in self._read and array not in self._written:
                 self._read.append(array)
-        # the functions of the header are single instructions; those of the library are not
-        return expression.cpp(self._local).replace("std::fmin", "minimum").replace("std::fmax", "maximum")
+        text = expression.cpp(self._local)
+        for function, ours in _FUNCTIONS.items():
+            text = text.replace(f"std::{function}(", f"{ours}(")
+        return text
 
     def assign(self, target: str, expression: Expression) -> str:
         text = self.text(expression)

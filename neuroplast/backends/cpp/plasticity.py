@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -32,10 +33,14 @@ SHORT_ROW = 8
 
 
 class Form(Protocol):
-    """C++ text of one rule, for each place in the kernel. ``stale``: arrays that are not up to date within a trial."""
+    """C++ text of one rule, for each place in the kernel. ``stale``: arrays that are not up to date within a trial.
+
+    maintained: traces that no Map needs to keep.
+    """
 
     got: str
     headers: tuple[str, ...]
+    maintained: frozenset[str]
 
     @property
     def stale(self) -> frozenset[str]: ...
@@ -88,11 +93,9 @@ def notes(program: StepProgram) -> tuple[Note, ...]:
     return tuple(Note(name, "plasticity form", "every synapse in every step", form.got) for name, form in forms.items())
 
 
-def late_arrays(program: StepProgram) -> frozenset[str]:
-    """Arrays that are only complete after ``np_complete``, in a kernel with ``complete=False``."""
-    return frozenset(
-        array for form in choose_forms(program, Names(program)).values() if isinstance(form, History) for array in form.learn.eligibility
-    )
+def late_arrays(forms: Mapping[str, Form]) -> frozenset[str]:
+    """Arrays that a trial leaves alone: they are only complete after ``np_complete``, in a kernel with ``complete=False``."""
+    return frozenset(array for form in forms.values() if isinstance(form, History) for array in form.learn.eligibility)
 
 
 def own_delivery(program: StepProgram, learn: Learn) -> Deliver | None:

@@ -6,14 +6,9 @@ import math
 
 from neuroplast.backends.cpp.dense import bounds_each_step, changing, end_learn, tag
 from neuroplast.backends.cpp.factors import fill, outer_products, powers
-from neuroplast.backends.cpp.header import rule_constants
+from neuroplast.backends.cpp.header import arrivals, rule_constants
 from neuroplast.backends.cpp.names import Names, number
-from neuroplast.ir.program import Deliver, Learn, Product, ReleaseState
-
-
-def arrivals(release: ReleaseState, names: Names) -> str:
-    """The list of presynaptic units whose spike has arrived in this step: a count, then their numbers."""
-    return f"arrived_{names(release.score)}"
+from neuroplast.ir.program import Deliver, Learn, Product
 
 
 class ActiveRows:
@@ -23,6 +18,7 @@ class ActiveRows:
     """
 
     headers: tuple[str, ...] = ("rows.h",)
+    maintained: frozenset[str] = frozenset()
 
     def __init__(self, learn: Learn, names: Names, events: tuple[Product, ...], own: Deliver | None) -> None:
         self.learn, self.names, self.own = learn, names, own
@@ -65,7 +61,7 @@ class ActiveRows:
         """The drive at synapses whose release was decided in this step."""
         learn, names, rows = self.learn, self.names, self.rows
         assert self.own is not None and self.own.release is not None
-        e, terms, arrived = names(learn.eligibility[0]), [], arrivals(self.own.release, names)
+        e, terms, arrived = names(learn.eligibility[0]), [], arrivals(self.own, names)
         for outer in self.events:
             pre, post = outer.pre.text(names, "j"), outer.post.text(names, "i")
             terms.append("*".join([f"({pre})", f"({post})", *powers(names, outer.synapse, "s")]))
