@@ -51,7 +51,7 @@ static inline double maximum(double x, double low) { return low > x ? low : x; }
 
 // e^x to some 1e-16, as code that becomes part of vector loops: x = n ln 2 + r, a series for e^r, and n into the exponent
 static inline double exponential(double x) {
-    const double y = minimum(maximum(x, -708.0), 710.0), shifter = 6755399441055744.0;
+    const double y = minimum(maximum(x, -708.7), 710.0), shifter = 6755399441055744.0;
     const double n = std::floor(y * 1.4426950408889634 + 0.5), r = y - n * 0.6931471805599453, shifted = n - 1.0 + shifter;
     const double q = r * r, f = q * q;
     const double low = (1.0 + r) + q * (0.5 + r * 0.16666666666666666);
@@ -60,11 +60,10 @@ static inline double exponential(double x) {
     const double series = low + f * (middle + f * high);
     uint64_t bits;
     std::memcpy(&bits, &shifted, sizeof bits);
-    bits = (bits << 52) + 0x3ff0000000000000ull;  // 2^(n - 1): n itself would overflow for the largest results
+    bits = (bits << 52) + 0x3ff0000000000000ull;  // 2^(n - 1), 0 for the least n: n itself would overflow for the largest results
     double power;
     std::memcpy(&power, &bits, sizeof power);
-    const double result = 2.0 * (series * power);
-    return x < -708.0 ? 0.0 : result;
+    return 2.0 * (series * power);
 }
 static inline int64_t modulo(int64_t a, int64_t n) { const int64_t r = a % n; return r < 0 ? r + n : r; }
 
@@ -273,12 +272,24 @@ static inline bool any_bits(const double* x) {
 
 // Numbers of the values that are not zero, ascending, behind their count
 static inline void list_nonzero(const double* x, long n, int32_t* list) {
-    int32_t count = 0;
-    const int32_t whole = static_cast<int32_t>(n / 32 * 32), end = static_cast<int32_t>(n);
-    for (int32_t k = 0; k < whole; k += 32) if (any_bits(x + k))
+    int32_t count = 0, k = 0;
+    const int32_t end = static_cast<int32_t>(n);
+#if defined(__AVX512F__) && !defined(__clang__)
+    typedef int Sixteen __attribute__((vector_size(64)));
+    typedef int UnalignedSixteen __attribute__((vector_size(64), aligned(4), may_alias));
+    const Sixteen lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    for (; k + 16 <= end; k += 16) {  // the numbers of the lanes move together; what is written behind them is overwritten
+        const uint16_t bits = static_cast<uint16_t>(nonzero(x + k) | nonzero(x + k + 8) << 8);
+        const Sixteen found = __builtin_ia32_compresssi512_mask(lanes + k, Sixteen{}, bits);
+        if (count + 17 <= end) *reinterpret_cast<UnalignedSixteen*>(list + 1 + count) = found;
+        else for (int l = 0; l < __builtin_popcount(bits); ++l) list[1 + count + l] = found[l];
+        count += __builtin_popcount(bits);
+    }
+#endif
+    for (; k + 32 <= end; k += 32) if (any_bits(x + k))
         for (int32_t l = k; l < k + 32; l += 8)
             for (unsigned bits = nonzero(x + l); bits; bits &= bits - 1) list[1 + count++] = l + __builtin_ctz(bits);
-    for (int32_t k = whole; k < end; ++k) if (x[k] != 0.0) list[1 + count++] = k;
+    for (; k < end; ++k) if (x[k] != 0.0) list[1 + count++] = k;
     list[0] = count;
 }
 
