@@ -1,6 +1,7 @@
-"""What several test folders share: a tiny model, findable as neuroplast.models.tiny while a test runs."""
+"""What several test folders share: compiled kernels, and a tiny model, findable as neuroplast.models.tiny while a test runs."""
 
 import importlib
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,11 @@ import neuroplast.models
 from neuroplast.model import Model
 
 EXAMPLES = Path(__file__).parent / "example_models"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Kernels are kept where pytest keeps its own cache, not in the user's."""
+    os.environ.setdefault("NEUROPLAST_CACHE", str(config.rootpath / ".pytest_cache" / "kernels"))
 
 
 @pytest.fixture
