@@ -25,6 +25,7 @@ from neuroplast.ir.program import (
     Deliver,
     Dot,
     Draw,
+    DrawnAtSpikes,
     EndLearn,
     Learn,
     Map,
@@ -70,12 +71,14 @@ class Interpreter:
     @do.register
     def _(self, op: Draw) -> None:
         target = self.arrays[op.target]
-        step = TRIAL_DRAW if op.each == "trial" else int(self.clock[STEP])
-        pass_ = int(self.clock[PASS]) if op.probe and self.program.pass_noise == "other" else 0
-        key = stream_key(self.program.seed, op.stream)
-        target.ravel()[:] = draw(op.law, target.size, key, step, int(self.clock[TRIAL]), pass_)
+        target.ravel()[:] = self._numbers(op.law, op.stream, target.size, op.probe, op.each)
         if op.probe and op.law != "uniform":
             target *= self.arrays[PROBE_SCALE][0]
+
+    def _numbers(self, law: str, stream: str, size: int, probe: bool, each: str = "step") -> np.ndarray:
+        step = TRIAL_DRAW if each == "trial" else int(self.clock[STEP])
+        pass_ = int(self.clock[PASS]) if probe and self.program.pass_noise == "other" else 0
+        return draw(law, size, stream_key(self.program.seed, stream), step, int(self.clock[TRIAL]), pass_)
 
     def _row(self, by: str, stride: int, rows: int, mode: str) -> int:
         at = int(self.clock[STEP]) // stride if by == "step" else int(self.arrays[by][0])
@@ -150,12 +153,24 @@ class Interpreter:
             passing, delays = np.zeros(op.synapses.n), self.arrays[op.delays]
             for delay in np.unique(delays):
                 passing[delays == delay] = self._output_of(op, int(delay))[pre[delays == delay]]
+        if op.drawn is not None:
+            self._draw_at_spikes(op.drawn, np.flatnonzero(output), pre)
         if op.release is not None:
             passing = self._release(op, passing)
         weight = self.arrays[op.weight] if op.noise is None else self.arrays[op.weight] + self.arrays[op.noise]
         into = self.arrays[op.into]
         into[:] = 0.0
         np.add.at(into, post, weight * passing)
+
+    def _draw_at_spikes(self, op: DrawnAtSpikes, arrived: np.ndarray, pre: np.ndarray) -> None:
+        x, seen, tick = self.arrays[op.x], self.arrays[op.seen], float(self.clock[TICK])
+        if not arrived.size:
+            return
+        left = np.where(seen < 0, 0.0, op.decay ** (tick - seen))[pre]
+        std = self.arrays[op.std] if isinstance(op.std, str) else op.std
+        xi = self._numbers(op.law, op.stream, x.size, probe=True) * self.arrays[PROBE_SCALE][0]
+        x[:] = np.where(np.isin(pre, arrived), left * x + std * np.sqrt(1.0 - left**2) * xi, x)
+        seen[arrived] = tick
 
     def _release(self, op: Deliver, arriving: np.ndarray) -> np.ndarray:
         r = op.release

@@ -10,10 +10,11 @@ import pint
 from neuroplast.errors import DescriptionError
 from neuroplast.ir.builder import Builder, Code
 from neuroplast.ir.graph import Connection, noise_dimension, to_si
-from neuroplast.ir.program import PROBE_SCALE, Draw, Row
+from neuroplast.ir.program import PROBE_SCALE, Draw, DrawnAtSpikes, Row
 from neuroplast.network import Population
 from neuroplast.neurons import LIF, Poisson
 from neuroplast.noise import Frozen, Impulses, Noise, OrnsteinUhlenbeck, SynapticNoise, White
+from neuroplast.plasticity import signal_of
 from neuroplast.synapses import Conductance, Current
 
 
@@ -42,18 +43,53 @@ def add_population_noise(population: Population, code: Code, b: Builder) -> str 
     return "noise"
 
 
-def add_weight_noise(connection: Connection, b: Builder) -> str | None:
-    """Write the noise of a projection's weights; the array of its value."""
+def add_weight_noise(connection: Connection, b: Builder, at_spikes: bool) -> tuple[str | None, DrawnAtSpikes | None]:
+    """Write the noise of a projection's weights; the array of its value, and how it is drawn if not in every step.
+
+    at_spikes: the projection reads its weights when spikes arrive and at no other time. If nobody else looks at the noise, it is
+    drawn then, from the law of the process over the time since the last spike.
+    """
     noise = connection.node.noise
     if noise is None:
-        return None
+        return None, None
     code = Code(b, connection.node.name, connection.n)
+    if at_spikes and _only_spikes_look(connection, b):
+        drawn = _at_spikes(connection, noise, code, b)
+        if drawn is not None:
+            b.note(connection.node.name, "noise of the weights", "a new value in each step", "drawn when spikes arrive: the same law")
+            return drawn.x, drawn
     code.state("noise", 0.0, reset=False if isinstance(noise, White) and noise.every == "trial" else None)
     for text in _statements(noise, connection.dimension, f"{connection.node.name}_noise", code, b):
         code.set("noise", text)
     if code.statements:
         b.before.append(code.map())
-    return code.bind["noise"]
+    return code.bind["noise"], None
+
+
+def _only_spikes_look(connection: Connection, b: Builder) -> bool:
+    """Whether neither the projection's rule nor a monitor wants the noise of every step."""
+    node = connection.node
+    factors = [] if node.plasticity is None else [signal_of(f) for f in node.plasticity.factors.values()]
+    watched = any(m.of is node and m.variable == "noise" for m in b.graph.network.monitors)
+    return not watched and not any(f.side == "synapse" and f.variable == "noise" for f in factors)
+
+
+def _at_spikes(connection: Connection, noise: Noise, code: Code, b: Builder) -> DrawnAtSpikes | None:
+    """The law of a noise at the times of spikes, where it has one of this form."""
+    node, what = connection.node, f"'{connection.node.name}': {type(noise).__name__}"
+    decay = 0.0
+    if isinstance(noise, OrnsteinUhlenbeck):
+        tau = np.asarray(noise.si.tau, float)
+        if tau.ndim:
+            return None
+        decay = float(np.exp(-b.dt / tau))
+    elif not isinstance(noise, White) or noise.every != "step":
+        return None
+    value = to_si(noise.std, connection.dimension, f"{what}.std", noise.where)
+    code.number("noise_std", value)
+    std = code.bind["noise_std"] if "noise_std" in code.bind else float(np.asarray(value, float).flat[0])
+    x, seen = code.state("noise", 0.0), b.array(f"{node.name}_noise_seen", np.full(node.pre.size, -1.0))
+    return DrawnAtSpikes(code.bind[x], seen, decay, std, _law(noise) if isinstance(noise, White) else "normal", f"{node.name}_noise")
 
 
 def _fresh(code: Code, b: Builder, name: str, law: str, stream: str, each: str = "step") -> str:

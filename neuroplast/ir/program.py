@@ -205,6 +205,24 @@ class ReleaseState:
 
 
 @dataclass(frozen=True)
+class DrawnAtSpikes:
+    """Noise of weights that only spikes read: drawn for all synapses of a unit when its spike arrives, n steps after the last time,
+
+        x <- a^n x + std sqrt(1 - a^2n) xi        (x <- std xi the first time, and always where a = 0),
+
+    which is the law of the process over that time. x: (n,) array.  seen: (n_pre,) tick of the last time, -1 for never.  std: a
+    number, or an (n,) array.  law, stream: of xi, which is number s of this step's draw for synapse s, as in Draw with probe.
+    """
+
+    x: str
+    seen: str
+    decay: float
+    std: float | str
+    law: str
+    stream: str
+
+
+@dataclass(frozen=True)
 class Deliver:
     """Arrivals of one projection: into[:] <- 0, then for each synapse whose presynaptic output of ``delay`` steps ago arrives
     now: into[post] += (weight + noise) * output.
@@ -212,7 +230,8 @@ class Deliver:
     ring, depth, output: of the presynaptic population (Remember). Graded with delay 1 has ring None and reads ``output``:
     last step's rate, or the value given in this step. delays: int32 (n,) array in steps, or None where all have ``delay``.
     arrived: (n_pre,) array set to 1.0 for units whose spike arrives now, 0.0 else; graded: the output that arrives now (None
-    where no rule reads it, or where delays differ). With release, an arrival passes only where the synapse releases.
+    where no rule reads it, or where delays differ). With release, an arrival passes only where the synapse releases. drawn: how
+    the noise comes about, where no other operation makes it.
     """
 
     projection: str
@@ -228,6 +247,7 @@ class Deliver:
     delays: str | None
     arrived: str | None
     release: ReleaseState | None
+    drawn: DrawnAtSpikes | None = None
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ def lower_connection(connection: Connection, b: Builder) -> Synapses:
     changes = node.plasticity is not None and node.plasticity.target == "weight"
     weight = b.array(f"{name}_weight", connection.weight, unit, kind="state" if changes else "constant", reset=False,
                      where=node.where)
-    noise = add_weight_noise(connection, b)
     delay, delays = _delays(connection, b)
+    noise, drawn = add_weight_noise(connection, b, at_spikes=pre.spiking and delays is None)
     arrived = b.array(f"{name}_arrived", np.zeros(pre.size), kind="state") if node.plasticity and delays is None else None
     output = b.signal(pre.name, output_signal(pre))
     deepest = delay if delays is None else int(np.max(delays, initial=1))
@@ -37,7 +37,7 @@ def lower_connection(connection: Connection, b: Builder) -> Synapses:
         Deliver(
             name, synapses, weight, noise, f"{name}_in", output, ring, ring_depth(pre.name, b), pre.spiking, delay,
             None if delays is None else b.array(f"{name}_delays", delays.astype(np.int32), kind="constant"), arrived,
-            _release(connection, b),
+            _release(connection, b), drawn,
         )
     )
     return synapses

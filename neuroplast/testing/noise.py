@@ -11,7 +11,7 @@ from neuroplast.neurons import LIF, EquationNeuron, Poisson, Rate
 from neuroplast.node import Normal, Uniform
 from neuroplast.noise import Frozen, Impulses, Noise, OrnsteinUhlenbeck, SynapticNoise, White
 from neuroplast.plasticity import Eligibility, LowPass, Signal, ThreeFactorRule
-from neuroplast.synapses import Conductance, Current, Delta, FixedProbability, Graded
+from neuroplast.synapses import AllToAll, Conductance, Connectivity, Current, Delta, FixedProbability, Graded
 from neuroplast.testing.stage import STEPS, Part, Stage
 from neuroplast.units import Hz, ms, mV
 
@@ -89,6 +89,24 @@ def on_sparse_weights(stage: Stage) -> None:
     )
 
 
+def _at_spikes(name: str, noise: Noise, learns: bool = False, connectivity: Connectivity | None = None) -> Part:
+    """Noise of weights that nobody looks at but the spikes that arrive."""
+
+    def add(stage: Stage) -> None:
+        post = stage.population(f"{name}_units", 7, Rate("tanh", tau=3 * ms), watch=("rate",))
+        rule = ThreeFactorRule(
+            {"x": LowPass(Signal("pre", "spikes"), 4 * ms), "y": Signal("post", "rate")}, Eligibility("x*y", tau=6 * ms),
+            Modulator(f"{name}_reward"), rate=20.0,
+        ) if learns else None
+        watch = ("weight",) if learns else ()
+        stage.project(
+            stage.drive, post, Uniform(0.0, 1.0), Delta(), *watch, name=name, noise=noise, plasticity=rule,
+            connectivity=connectivity or AllToAll(),
+        )
+
+    return add
+
+
 NOISES: dict[str, Part] = {
     "noise_white": _on_cells("noise_white", White([2.0, 4.0, 6.0, 0.0, 8.0] * mV)),
     "noise_uniform": _on_cells("noise_uniform", White(5 * mV, law="uniform")),
@@ -111,6 +129,11 @@ NOISES: dict[str, Part] = {
     "noise_on_weights_impulses": _on_weights("noise_on_weights_impulses", Impulses(0.5, rate=100 * Hz)),
     "noise_on_weights_frozen": _on_weights("noise_on_weights_frozen", Frozen(0.2 * values(13, 36))),
     "noise_on_sparse_weights": on_sparse_weights,
+    "noise_at_spikes": _at_spikes("noise_at_spikes", OrnsteinUhlenbeck(0.4, tau=5 * ms), learns=True),
+    "noise_at_spikes_sparse": _at_spikes(
+        "noise_at_spikes_sparse", OrnsteinUhlenbeck(0.4, tau=5 * ms), connectivity=FixedProbability(0.6)
+    ),
+    "noise_at_spikes_white": _at_spikes("noise_at_spikes_white", White(0.4), learns=True),
 }
 """Scenario name -> what it adds to a stage."""
 

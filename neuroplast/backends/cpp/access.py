@@ -124,14 +124,17 @@ def _(operation: Remember) -> frozenset[str]:
 def _(operation: Deliver) -> frozenset[str]:
     release = operation.release
     kept = () if release is None else (release.q, release.uniform, release.recovery, release.ready_at, release.c)
-    return _names(operation.weight, operation.noise, operation.output, operation.ring, operation.delays, *kept)
+    drawn = operation.drawn
+    made = () if drawn is None else (drawn.seen, PROBE_SCALE, drawn.std if isinstance(drawn.std, str) else None)
+    return _names(operation.weight, operation.noise, operation.output, operation.ring, operation.delays, *kept, *made)
 
 
 @writes.register
 def _(operation: Deliver) -> frozenset[str]:
     release = operation.release
     kept = () if release is None else (release.ready_at, release.c, release.score)
-    return _names(operation.into, operation.arrived, *kept)
+    made = () if operation.drawn is None else (operation.drawn.x, operation.drawn.seen)
+    return _names(operation.into, operation.arrived, *kept, *made)
 
 
 @reads.register

@@ -8,7 +8,7 @@ from neuroplast.backends.cpp.access import uses
 from neuroplast.backends.cpp.header import arrivals, lists_arrivals
 from neuroplast.backends.cpp.names import Names, number
 from neuroplast.backends.cpp.plasticity import Form
-from neuroplast.ir.program import CLOCK, Deliver, Draw, Operation, ReleaseState, StepProgram
+from neuroplast.ir.program import CLOCK, PROBE_SCALE, Deliver, Draw, Operation, ReleaseState, StepProgram
 
 
 def lazy_draws(program: StepProgram) -> dict[str, Draw]:
@@ -29,10 +29,10 @@ def lazy_draws(program: StepProgram) -> dict[str, Draw]:
     return result
 
 
-def counter(program: StepProgram, names: Names, draw: Draw) -> str:
+def counter(program: StepProgram, names: Names, probe: bool, each: str = "step") -> str:
     """Where a draw stands: step, trial and pass."""
-    step = "0x7fffffffffffffffull" if draw.each == "trial" else f"static_cast<uint64_t>({names.clock}[STEP])"
-    own = f"static_cast<uint64_t>({names.clock}[PASS])" if draw.probe and program.pass_noise == "other" else "0"
+    step = "0x7fffffffffffffffull" if each == "trial" else f"static_cast<uint64_t>({names.clock}[STEP])"
+    own = f"static_cast<uint64_t>({names.clock}[PASS])" if probe and program.pass_noise == "other" else "0"
     return f"Counter{{{step}, static_cast<uint64_t>({names.clock}[TRIAL]), {own}}}"
 
 
@@ -64,6 +64,9 @@ class Delivery:
             )
         if self.listed:
             lines.append(f"static int32_t {arrivals(op, self.names)}[{s.n_pre + 1}];")
+        if op.drawn is not None:
+            longest = int(np.diff(self.program.arrays[s.row_start].initial).max(initial=0))
+            lines.append(f"static double xi_{self.tag}[{longest + 16}];")
         return [*lines, f"static bool scored_{self.tag};"] if op.release is not None else lines
 
     def bind(self) -> list[str]:
@@ -137,7 +140,24 @@ class Delivery:
             each = f"fired[0]*{names(op.weight)}[0]"
             return [*lines, f"const double each = {each};", f"for (long i = 0; i < {s.n_post}; ++i) into[i] = each;"]
         loop = ["for (int32_t c = 1; c <= fired[0]; ++c) {", "const long j = fired[c];"]
-        return [*lines, *loop, *self._current("j"), *self._row("1.0"), "}"]
+        return [*lines, *loop, *self._drawn(), *self._current("j"), *self._row("1.0"), "}"]
+
+    def _drawn(self) -> list[str]:
+        """New noise for the synapses of unit j."""
+        op, drawn, names = self.op, self.op.drawn, self.names
+        if drawn is None:
+            return []
+        seen, xi, starts = names(drawn.seen), f"xi_{self.tag}", names(op.synapses.row_start)
+        std = f"{names(drawn.std)}[s]" if isinstance(drawn.std, str) else number(drawn.std)
+        left = "0.0" if drawn.decay == 0.0 else f"{seen}[j] < 0.0 ? 0.0 : std::pow({number(drawn.decay)}, tick - {seen}[j])"
+        place = f"keys[{self.keys[drawn.stream]}], {counter(self.program, names, True)}, {names(PROBE_SCALE)}[0]"
+        return [
+            "{", f"const long first = {starts}[j], last = {starts}[j + 1], block = first / 8;",
+            f"const double tick = static_cast<double>({names.clock}[TICK]), left = {left}, gain = std::sqrt(1.0 - left*left);",
+            f"draw<{drawn.law.upper()}>({xi}, last - 8*block, {place}, static_cast<uint64_t>(block));",
+            f"const double* const xi = {xi} - 8*block;", "NP_IVDEP", "for (long s = first; s < last; ++s)",
+            f"{names(drawn.x)}[s] = left*{names(drawn.x)}[s] + gain*{std}*xi[s];", f"{seen}[j] = tick;", "}",
+        ]
 
     def _graded(self) -> list[str]:
         op, s, names = self.op, self.op.synapses, self.names
@@ -199,7 +219,7 @@ class Delivery:
                 draw = self.lazy[array]
                 lines += [
                     f"Uniforms {name};",
-                    f"{name}.start(keys[{self.keys[draw.stream]}], {counter(self.program, names, draw)});",
+                    f"{name}.start(keys[{self.keys[draw.stream]}], {counter(self.program, names, draw.probe)});",
                 ]
             elif array is not None:
                 lines.append(f"const double* const {name} = {names(array)};")

@@ -24,7 +24,7 @@ from neuroplast.backends.cpp.delivery import Delivery, lazy_draws
 from neuroplast.backends.cpp.names import Names, number
 from neuroplast.backends.cpp.operations import Operations
 from neuroplast.backends.cpp.plasticity import Form, choose_forms, late_arrays
-from neuroplast.ir.program import PROBE_SCALE, Deliver, Draw, Operation, StepProgram, stream_key
+from neuroplast.ir.program import PROBE_SCALE, Deliver, Draw, DrawnAtSpikes, Operation, StepProgram, stream_key
 
 
 def kernel_source(program: StepProgram, neurons: bool, embed: bool = True, complete: bool = True) -> str:
@@ -47,7 +47,8 @@ def configuration(program: StepProgram) -> tuple[np.ndarray, list[np.ndarray]]:
 def streams(program: StepProgram) -> list[str]:
     """The random streams of a program, in the order of their keys."""
     operations = (*program.trial_start, *program.before, *program.after, *program.pass_end, *program.trial_end)
-    return list(dict.fromkeys(op.stream for op in operations if isinstance(op, Draw)))
+    made = [op.drawn if isinstance(op, Deliver) else op for op in operations]
+    return list(dict.fromkeys(op.stream for op in made if isinstance(op, (Draw, DrawnAtSpikes))))
 
 
 def _varied(program: StepProgram) -> list[str]:

@@ -110,7 +110,7 @@ class Operations:
         names = self.names
         scale = f"{names(PROBE_SCALE)}[0]" if op.probe and op.law != "uniform" else "1.0"
         arguments = f"{names(op.target)}, {names.size(op.target)}, keys[{self.keys[op.stream]}]"
-        return [f"draw<{op.law.upper()}>({arguments}, {counter(self.program, names, op)}, {scale});"]
+        return [f"draw<{op.law.upper()}>({arguments}, {counter(self.program, names, op.probe, op.each)}, {scale});"]
 
     def _row(self, op: Row | SetRow, mode: str) -> str:
         names = self.names

@@ -177,8 +177,9 @@ static inline void box_muller(const Bits* bits, double* out, long pairs, double 
     }
 }
 
-// target[0..size) <- fresh numbers; in two passes over small blocks, so that the second one is vector code
-template <int law> static void draw(double* target, long size, const uint64_t* key, const Counter& at, double scale) {
+// target[0..size) <- fresh numbers, from number 8 block on; in two passes over small blocks, so that the second one is vector code
+template <int law>
+static void draw(double* target, long size, const uint64_t* key, const Counter& at, double scale, uint64_t block = 0) {
     enum { BLOCKS = 64, VALUES = 8 * BLOCKS };
     if (scale == 0.0) {
         std::memset(target, 0, sizeof(double) * static_cast<size_t>(size));
@@ -189,7 +190,7 @@ template <int law> static void draw(double* target, long size, const uint64_t* k
     double rest[VALUES];
     for (long done = 0; done < size; done += VALUES) {
         const long n = size - done < VALUES ? size - done : static_cast<long>(VALUES), blocks = (n + 7) / 8;
-        const uint64_t first = static_cast<uint64_t>(done / 8);
+        const uint64_t first = block + static_cast<uint64_t>(done / 8);
         long b = 0;
         for (; b + 5 <= blocks; b += 8) philox8(first + static_cast<uint64_t>(b), at, key, words + 4 * b);
         for (; b < blocks; ++b) philox(first + static_cast<uint64_t>(b), at, key, words + 4 * b);
