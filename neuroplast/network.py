@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, TypeVar, Union
 
@@ -15,6 +17,7 @@ from neuroplast.node import Node, Number, quantity
 from neuroplast.noise import Noise, SynapticNoise
 from neuroplast.plasticity import ThreeFactorRule
 from neuroplast.synapses import AllToAll, Connectivity, Graded, Release, Synapse
+from neuroplast.tasks.python import PythonTask
 from neuroplast.tasks.task import Task
 
 
@@ -116,6 +119,20 @@ AnyNode = Union[Population, Projection, Task, Monitor, Modulator]
 N = TypeVar("N", bound=AnyNode)
 
 
+def _with_own_environment(task: PythonTask) -> PythonTask:
+    try:
+        environment = copy.deepcopy(task.environment)
+    except Exception as problem:  # whatever an object says that cannot be copied
+        raise DescriptionError(
+            "the environment of the Python task cannot be copied, and each replica needs its own", where=task.where,
+            got=f"{type(task.environment).__name__}: {type(problem).__name__}: {problem}",
+            do="give it a __deepcopy__ method, or give Simulation a list of networks, each with its own environment",
+        ) from problem
+    other = dataclasses.replace(task, environment=environment)
+    other.__dict__["declared"] = task.where
+    return other
+
+
 class Network:
     """A network by name, with the seed from which all of its random numbers follow (with the name of each node)."""
 
@@ -147,6 +164,12 @@ class Network:
             )
         self.nodes.append(node)
         return node
+
+    def reseeded(self, seed: int) -> Network:
+        """The same description with another seed. A task written in Python is copied with its environment, as it is now."""
+        other = Network(self.name, seed)
+        other.nodes = [_with_own_environment(node) if isinstance(node, PythonTask) else node for node in self.nodes]
+        return other
 
     def _all(self, kind: type[N]) -> tuple[N, ...]:
         return tuple(n for n in self.nodes if isinstance(n, kind))

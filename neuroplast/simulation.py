@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,10 @@ from neuroplast.checkpoint import CheckpointFolder, Saved
 from neuroplast.errors import DescriptionError, Source, caller
 from neuroplast.ir.program import StepProgram
 from neuroplast.network import Network
-from neuroplast.training import Progress, Stop, Training
+from neuroplast.replicas import Member, SideBySide, Wish, checked_count, cores, replica_note
+from neuroplast.stacking import REPLICA, stack_replicas
+from neuroplast.tasks import PythonTask
+from neuroplast.training import Interruption, Progress, Stop, Training
 from neuroplast.units import second, si
 
 
@@ -31,36 +34,84 @@ class Interrupted(KeyboardInterrupt):
 class Simulation:
     """A network in steps of ``dt`` on a target.
 
-    dt: a time.  target: an object such as ``Reference()``, a name, or None for the fastest that is at hand. What costs time
-    (drawing the network, compiling) happens when it is first needed.
+    network: or a sequence of networks, which are run side by side (the same one with other parameters, for instance).
+    dt: a time.  target: an object such as ``Reference()``, a name, or None for the fastest that is at hand.
+    replicas: run this many independent copies of the network side by side, with the seeds seed, seed + 1, ...; each has its own
+    weights, connectivity and noise, and a copy of a task that is written in Python.  threads: how many replicas at a time; by
+    default as many as there are processor cores. Results do not depend on it.
+
+    What costs time (drawing the network, compiling) happens when it is first needed. With replicas the results have an axis
+    ``replica``; ``simulation.replicas`` are the single simulations, and ``program``, ``executable`` those of the first.
     """
 
-    def __init__(self, network: Network, dt: Any, target: Target | str | None = None) -> None:
+    def __init__(
+        self, network: Network | Sequence[Network], dt: Any, target: Target | str | None = None, *, replicas: int | None = None,
+        threads: int | None = None,
+    ) -> None:
         self.where: Source | None = caller()
         self.dt = float(si(dt, "time", "Simulation.dt", self.where))
         if not 0 < self.dt < np.inf:
             raise DescriptionError("Simulation.dt is out of range", where=self.where, got=dt, allowed="greater than zero")
-        self.network: Network | None = network
+        networks = self._networks(network, replicas)
+        self.network: Network | None = network if isinstance(network, Network) else networks[0]
         self.target = _target(target)
+        self.threads = None if threads is None else checked_count(threads, "Simulation.threads", self.where)
+        self._clear()
+        self.replicas = tuple(Simulation(one, dt, self.target) for one in networks)
+
+    def _networks(self, network: Network | Sequence[Network], replicas: int | None) -> list[Network]:
+        if isinstance(network, Network):
+            count = 0 if replicas is None else checked_count(replicas, "Simulation.replicas", self.where)
+            return [network, *(network.reseeded(network.seed + k) for k in range(1, count))][:count]
+        networks = list(network) if isinstance(network, Sequence) else []
+        if not networks or not all(isinstance(one, Network) for one in networks):
+            raise DescriptionError(
+                "Simulation.network is no network", where=self.where, got=repr(network)[:200],
+                allowed="a Network, or a sequence of them",
+            )
+        if replicas is not None:
+            raise DescriptionError(
+                "Simulation takes replicas= of one network, or a sequence of networks", where=self.where,
+                got=f"replicas={replicas!r} and {len(networks)} networks", do="leave out replicas=",
+            )
+        environments = [id(task.environment) for one in networks if isinstance(task := one.task, PythonTask)]
+        if len(set(environments)) < len(environments):
+            raise DescriptionError(
+                "several networks share one environment of a Python task", where=self.where,
+                do="make an environment for each, or let Simulation(network, ..., replicas=n) copy it",
+            )
+        return networks
+
+    def _clear(self) -> None:
+        self.replicas: tuple[Simulation, ...] = ()
         self.stopped: Stop | None = None
-        self._timed = False
+        self._duration: Any = None
         self._program: StepProgram | None = None
         self._executable: Executable | None = None
+        self._reached: dict[str, np.ndarray] | None = None
+        self._resting = False
 
     @classmethod
     def of_program(cls, program: StepProgram, target: Target | str | None = None) -> Simulation:
         """A simulation of a program that is there already: one from ``quantize`` or ``apply``, for instance."""
         simulation = cls.__new__(cls)
         simulation.where, simulation.dt, simulation.network = caller(), program.dt, None
-        simulation.target, simulation.stopped, simulation._timed = _target(target), None, False
-        simulation._program, simulation._executable = program, None
+        simulation.target, simulation.threads = _target(target), None
+        simulation._clear()
+        simulation._program = program
         return simulation
+
+    @property
+    def seed(self) -> int:
+        return self.network.seed if self.network is not None else self.program.seed
 
     @property
     def program(self) -> StepProgram:
         """The network in discrete time."""
+        if self.replicas:
+            return self.replicas[0].program
         if self._program is None:
-            self._program = self._discretized(None)
+            self._program = self._discretized(self._duration)
         return self._program
 
     def _discretized(self, duration: Any) -> StepProgram:
@@ -72,16 +123,25 @@ class Simulation:
     @property
     def executable(self) -> Executable:
         """The program on the target, with its live arrays (writing to them between runs changes the run)."""
+        if self.replicas:
+            return self.replicas[0].executable
         if self._executable is None:
             from neuroplast.ir.tasks import task_caller
 
             self._executable = self.target.prepare(self.program, task_caller(self.program))
+            if self._resting and self._reached is not None:
+                for name, values in self._reached.items():
+                    self._executable.arrays[name][...] = values
+                self._resting = False
         return self._executable
 
     @property
     def report(self) -> LoweringReport:
         """What the target could not represent exactly as asked."""
-        return self.executable.report
+        report = self.executable.report
+        if not self.replicas:
+            return report
+        return replace(report, notes=(*report.notes, replica_note(self.replicas, self.threads or cores())))
 
     def run(
         self,
@@ -107,27 +167,75 @@ class Simulation:
         other error ``stopped`` does, and the arrays are those between the last two trials, so that ``run`` can be called again.
         """
         if duration is not None:
-            self._set_duration(duration)
+            for simulation in self.replicas or (self,):
+                simulation._set_duration(duration)
             trials = 1 if trials is None else trials
         if trials is None and not resume:
             raise DescriptionError("how long to run?", where=caller(), do="run(trials=...) or run(duration=...)")
         if trials is not None and (isinstance(trials, bool) or int(trials) != trials or trials < 1):
             raise DescriptionError("trials is no number of trials", where=caller(), got=trials, allowed="a whole number from 1")
+        wish = Wish(None if trials is None else int(trials), checkpoint_every, resume, record)
+        folder = None if checkpoint is None else Path(checkpoint)
+        if self.replicas:
+            return self._run_replicas(wish, folder, attributes, progress)
+        result = self.train(wish, folder, attributes, progress)
+        if self.stopped is not None:
+            raise Interrupted(self.stopped.trial, result, self.stopped.checkpoint)
+        return result
+
+    def train(
+        self, wish: Wish, folder: Path | None, attributes: Mapping[str, Any] | None, progress: Callable[[Progress], None] | None,
+        interruption: Interruption | None = None,
+    ) -> xr.DataTree:
+        """``run`` for one replica: the result, also where Ctrl-C stopped it (``stopped`` is then set)."""
         self.stopped = None
-        folder = None if checkpoint is None else CheckpointFolder(checkpoint)
-        training = Training(self.executable, folder, checkpoint_every, progress)
-        training.begin(None if trials is None else int(trials), resume, record)
+        place = None if folder is None else CheckpointFolder(folder)
+        training = Training(self.executable, place, wish.every, progress, interruption, wish.keep)
+        training.begin(wish.trials, wish.resume, wish.record)
         try:
             saved = training.run()
         except BaseException:
             if training.stop is not None:
+                self._reached = training.stop.saved.arrays
                 self.stopped = replace(training.stop, result=self._result(training.stop.saved, attributes))
             raise
+        self._reached = saved.arrays
         result = self._result(saved, attributes)
         if training.stop is not None:
             self.stopped = replace(training.stop, result=result)
-            raise Interrupted(saved.trial, result, training.stop.checkpoint)
         return result
+
+    def _run_replicas(
+        self, wish: Wish, folder: Path | None, attributes: Mapping[str, Any] | None, progress: Callable[[Progress], None] | None
+    ) -> xr.DataTree:
+        self.stopped = None
+        members = [
+            Member(replica, None if folder is None else folder / f"replica-{k:03d}", attributes)
+            for k, replica in enumerate(self.replicas)
+        ]
+        note = replica_note(self.replicas, self.threads or cores())
+        together = SideBySide(members, wish, self.threads, progress)
+        try:
+            together.run()
+        finally:
+            result = stack_replicas(together.trees, note) if together.trees else None
+            if together.stops:
+                first = min(together.stops.values(), key=lambda stop: stop.trial)
+                self.stopped = replace(first, result=result, checkpoint=folder)
+        if result is None:
+            raise KeyboardInterrupt
+        if together.interrupted:
+            missing = len(self.replicas) - result.sizes[REPLICA]
+            raise Interrupted(self.stopped.trial if self.stopped is not None and not missing else 0, result, folder)
+        return result
+
+    def rest(self) -> None:
+        """After ``train``: keep the state that it reached, and give back all else. The simulation can go on from there."""
+        if self._executable is not None and self._reached is not None:
+            self._executable.close()
+            self._executable, self._resting = None, True
+            if self.network is not None:
+                self._program = None
 
     def _result(self, saved: Saved, attributes: Mapping[str, Any] | None) -> xr.DataTree:
         return results.build(self.program, saved, self.target.name, self.report, attributes)
@@ -142,16 +250,19 @@ class Simulation:
                 "Simulation.run: the task sets the length of a trial", where=where, got=f"duration={duration:~}",
                 do="run(trials=...), and give the duration to the task",
             )
-        if not self._timed or abs(self.program.steps - seconds / self.dt) > 1e-6:
+        if self._duration is None or abs(self.program.steps - seconds / self.dt) > 1e-6:
             program = self._discretized(duration)
             self.close()
-            self._program, self._timed = program, True
+            self._program, self._duration = program, duration
 
     def close(self) -> None:
         """Give back what the target holds; the next run starts from the initial state."""
+        for replica in self.replicas:
+            replica.close()
         if self._executable is not None:
             self._executable.close()
             self._executable = None
+        self._reached, self._resting = None, False
 
     def __enter__(self) -> Simulation:
         return self
@@ -161,7 +272,8 @@ class Simulation:
 
     def __repr__(self) -> str:
         name = self.network.name if self.network is not None else self.program.name
-        return f"Simulation({name!r}, dt={self.dt:g} s, target={self.target.name!r})"
+        count = f", {len(self.replicas)} replicas" if self.replicas else ""
+        return f"Simulation({name!r}, dt={self.dt:g} s, target={self.target.name!r}{count})"
 
 
 def _target(target: Target | str | None) -> Target:

@@ -6,6 +6,7 @@ The law here: what can be stored is the state *between* two trials. While trials
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 import time
@@ -34,7 +35,10 @@ _LONGEST_PIECE = 5.0
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is. trial: number of trials done out of ``trials``.  measures: of the last trial.  stopping: after Ctrl-C."""
+    """Where a run is. trial: number of trials done out of ``trials``.  measures: of the last trial.  stopping: after Ctrl-C.
+
+    Of replicas trials are summed, measures are means over those that run now, and ``finished`` of ``replicas`` have ended.
+    """
 
     trial: int
     trials: int
@@ -43,6 +47,8 @@ class Progress:
     trials_per_second: float
     seconds_left: float
     stopping: bool = False
+    finished: int = 0
+    replicas: int = 1
 
 
 @dataclass(frozen=True)
@@ -62,24 +68,28 @@ class RunError(NeuroplastError):
     """Something that neither neuroplast nor the task expected, in the middle of a run."""
 
 
-class _Interruption:
-    """While it is entered, the first Ctrl-C (or SIGTERM) is a request to stop after the trial; the second stops at once."""
+class Interruption:
+    """While it is entered, the first Ctrl-C (or SIGTERM) is a request to stop after the trial; the second stops at once.
 
-    def __init__(self, notify: Callable[[], None]) -> None:
-        self.requested = False
+    patient: the second does no more than the first, because other threads are to end their trials.
+    """
+
+    def __init__(self, notify: Callable[[], None] | None = None) -> None:
+        self.requested = self.patient = False
         self._notify = notify
         self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> _Interruption:
+    def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._received) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def _received(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        if self.requested and not self.patient:
             raise KeyboardInterrupt
         self.requested = True
-        self._notify()
+        if self._notify is not None:
+            self._notify()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for number, handler in self._before.items():
@@ -87,17 +97,23 @@ class _Interruption:
 
 
 class Training:
-    """One call of ``Simulation.run``. ``stop`` is set where it ended early."""
+    """One call of ``Simulation.run``, or one replica of it. ``stop`` is set where it ended early.
+
+    interruption: shared by several trainings, which it stops together; who made it enters it.  keep: store the end of the run
+    too; without, a run that ended leaves what was stored on the way.
+    """
 
     def __init__(
-        self, executable: Executable, folder: CheckpointFolder | None, every: float, progress: Callable[[Progress], None] | None
+        self, executable: Executable, folder: CheckpointFolder | None, every: float,
+        progress: Callable[[Progress], None] | None, interruption: Interruption | None = None, keep: bool = True,
     ) -> None:
         self.executable, self.program, self.folder, self.every = executable, executable.program, folder, every
         self.stop: Stop | None = None
+        self._keep, self._shared = keep, interruption is not None
         self._progress = progress
         self._failure: BaseException | None = None
         self._blind = False
-        self._interruption = _Interruption(self._show)
+        self._interruption = Interruption(self._show) if interruption is None else interruption
         self._task = _remembering_task(self.program)
 
     def begin(self, trials: int | None, resume: bool, record: bool) -> None:
@@ -172,12 +188,12 @@ class Training:
         self._shown = self._copied = self._stored = self._began
         self._copy_cost = 0.0
         try:
-            with self._interruption:
+            with contextlib.nullcontext() if self._shared else self._interruption:
                 self._run_pieces(left)
             if self._failure is not None:
                 raise self._failure
             self._copy(self.executable.arrays)
-            self._store()
+            self._store(self._keep or not self._saved.finished)
         except KeyboardInterrupt:
             self._interruption.requested = True
         except Exception as error:
@@ -194,21 +210,31 @@ class Training:
         piece = min(left, _FIRST_PIECE)
         while left > 0 and self._failure is None and not self._interruption.requested:
             began = time.perf_counter()
-            left -= self.executable.run(piece, self._recorder, self._after_trial)
+            left -= self._run_piece(piece)
             if not self._blind or (self.folder is None and self._progress is None):
                 piece = left
             else:
                 wanted = min(_LONGEST_PIECE, self.every / 2) if self.folder is not None else _LONGEST_PIECE
                 piece = max(1, min(left, int(piece * wanted / max(time.perf_counter() - began, 1e-6)), 8 * piece))
 
+    def _run_piece(self, trials: int) -> int:
+        logged = getattr(self.executable, "run_logged", None)
+        if logged is None or self.program.calls_python:  # a task in Python sees Ctrl-C after each trial
+            return self.executable.run(trials, self._recorder, self._after_trial)
+        return logged(trials, self._recorder, self._after_piece)
+
     def _after_trial(self, trial: int, arrays: dict[str, np.ndarray]) -> bool:
+        row = [float(arrays[array][0]) for array in self.program.measures.values()]
+        return self._after_piece(trial, np.array([row]), arrays)
+
+    def _after_piece(self, trial: int, measures: np.ndarray, arrays: dict[str, np.ndarray]) -> bool:
         try:
-            for name, array in self.program.measures.items():
-                self._measures[name].append(float(arrays[array][0]))
+            for name, values in zip(self.program.measures, measures.T, strict=True):
+                self._measures[name].extend(values.tolist())
             now = time.perf_counter()
             due = self.folder is not None and now - self._stored >= self.every
             # a target that runs many trials in one piece calls this afterwards: its arrays are then those of the last trial
-            live = int(arrays[CLOCK][TRIAL]) == trial + 1
+            live = int(arrays[CLOCK][TRIAL]) == trial + len(measures)
             self._blind |= not live
             if live and (due or self._copy_cost < _COPY_SHARE * (now - self._copied)):
                 self._copy(arrays)
@@ -228,11 +254,11 @@ class Training:
         self._copied = time.perf_counter()
         self._copy_cost = self._copied - began
 
-    def _store(self) -> None:
+    def _store(self, on_disk: bool = True) -> None:
         """Write the copy in memory to the checkpoint."""
         done = self._saved.trial - self._saved.first
         self._saved.measures = {name: np.array(values[:done], float) for name, values in self._measures.items()}
-        if self.folder is not None:
+        if self.folder is not None and on_disk:
             self.folder.write(self._saved)
             self._stored = time.perf_counter()
 
@@ -252,11 +278,12 @@ class Training:
             return None
         try:
             self._store()
-            return self.folder.folder
         except ResultError:
+            if self._shared:  # replicas stay together: there is the last whole checkpoint
+                return self.folder.folder if self.folder.exists else None
             self.folder = CheckpointFolder(fallback_folder())
             self._store()
-            return self.folder.folder
+        return self.folder.folder
 
     def _fail(self, error: Exception) -> None:
         """Save what can be saved, and say in which trial it went wrong."""

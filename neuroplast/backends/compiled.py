@@ -14,7 +14,7 @@ from neuroplast.backends.cpp.library import Library, aligned
 from neuroplast.backends.cpp.names import Names
 from neuroplast.backends.cpp.plasticity import choose_forms, late_arrays, notes
 from neuroplast.backends.reference import Recorder
-from neuroplast.backends.targets import AfterTrial, LoweringReport, TaskCaller
+from neuroplast.backends.targets import AfterPiece, AfterTrial, LoweringReport, TaskCaller
 from neuroplast.errors import LoweringError
 from neuroplast.ir.program import CLOCK, TRIAL, Recording, StepProgram
 
@@ -51,6 +51,8 @@ class CompiledExecutable:
     Within a trial, which only a Python task sees, the weights and eligibilities of plastic projections may lag behind.
     """
 
+    side_by_side = True
+
     def __init__(self, program: StepProgram, task: TaskCaller | None) -> None:
         if program.calls_python and task is None:
             raise LoweringError(f"the program '{program.name}' calls a Python task, and none was given")
@@ -70,16 +72,33 @@ class CompiledExecutable:
 
     def run(self, trials: int, recorder: Recorder, after_trial: AfterTrial | None = None) -> int:
         """Run that many trials, or until ``after_trial`` gives False. What the task raises is raised here."""
+        done = 0
+        for trial, measures in self._pieces(trials, recorder, 1 if after_trial is not None else trials):
+            done += len(measures)
+            if after_trial is not None and not after_trial(trial, self.arrays):
+                break
+        return done
+
+    def run_logged(self, trials: int, recorder: Recorder, after_piece: AfterPiece) -> int:
+        """The same with many short trials in one native call: Python, and its lock, are needed once in a piece."""
+        done = 0
+        for trial, measures in self._pieces(trials, recorder, trials):
+            done += len(measures)
+            if not after_piece(trial, measures, self.arrays):
+                break
+        return done
+
+    def _pieces(self, trials: int, recorder: Recorder, most: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Native calls of up to ``most`` trials: the first trial of each, and their measures (trials, measures)."""
         library, done, together = self._open(), 0, 1
         while done < trials:
             trial = int(self._arrays[CLOCK][TRIAL])
             buffers = self._buffers(recorder, trial)
-            if buffers or after_trial is not None:
-                together = 1
-            else:
-                together = self._unrecorded(recorder, trial, min(together, trials - done))
+            together = 1 if buffers else self._unrecorded(recorder, trial, min(together, most, trials - done))
             for index in range(len(self.program.recordings)):
                 library.record(index, buffers.get(index))
+            measures = np.empty((together, len(self.program.measures)))
+            library.log(measures)
             begun = time.perf_counter()
             ran = library.run(together)
             seconds = time.perf_counter() - begun
@@ -87,10 +106,8 @@ class CompiledExecutable:
                 self._raise()
             self._keep(recorder, trial, buffers)
             done += ran
-            if after_trial is not None and not after_trial(trial, self.arrays):
-                return done
+            yield trial, measures
             together = max(1, min(2 * together, int(PATIENCE * together / max(seconds, 1e-9))))
-        return done
 
     def _open(self) -> Library:
         if self._library is None:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 AfterTrial = Callable[[int, dict[str, np.ndarray]], bool]
 """Called with the number of the trial that has just ended and the live arrays; False stops the run."""
 
+AfterPiece = Callable[[int, np.ndarray, dict[str, np.ndarray]], bool]
+"""Called with the first of the trials that have just ended, their measures (trials, measures), and the live arrays."""
+
 
 class TaskCaller(Protocol):
     """The bridge from a program to a task written in Python."""
@@ -44,7 +47,11 @@ class LoweringReport:
 
 
 class Executable(Protocol):
-    """A program on a target. ``arrays`` are its live state by name (writing to them between runs changes the run)."""
+    """A program on a target. ``arrays`` are its live state by name (writing to them between runs changes the run).
+
+    Two things that a target may have, and need not: ``side_by_side = True`` where several executables may run at the same time
+    in threads; ``run_logged(trials, recorder, after_piece)``, a ``run`` that hands over several trials at once.
+    """
 
     program: StepProgram
     report: LoweringReport

@@ -22,6 +22,8 @@ from neuroplast.ir.program import CLOCK, TRIAL, StepProgram
 class Brian2LibraryExecutable:
     """One instance of a program's library with its own arrays. Threads may run several instances at once."""
 
+    side_by_side = True
+
     def __init__(self, program: StepProgram, task: TaskCaller | None, target: str) -> None:
         self.program = program
         self.arrays = program.fresh_arrays()

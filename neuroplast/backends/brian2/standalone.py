@@ -27,6 +27,8 @@ from neuroplast.ir.program import CLOCK, TRIAL, Note, StepProgram
 class Brian2StandaloneExecutable:
     """A compiled program with its arrays. The arrays are Python's; each run hands them over and takes them back."""
 
+    side_by_side = True
+
     def __init__(self, program: StepProgram) -> None:
         self.program = program
         self.arrays = program.fresh_arrays()

@@ -8,6 +8,7 @@
     int np_run(long trials)                      whole trials; how many were run, or -1
     void np_record(int index, void* buffer)      where a recording of the coming trial goes; NULL: it is not made
     long np_recorded(int index)                  samples of it
+    void np_log(double* rows)                    where the measures of the coming trials go, a row each; NULL: nowhere
     void np_complete(void)                       only needed with ``complete=False``
 
 State between trials is in the arrays alone. A kernel has one instance for each time its library is loaded.
@@ -88,7 +89,7 @@ class _Kernel:
         count = max(1, len(program.recordings))
         lines = [
             *self.names.declarations(), "static int (*task)(int);", f"static void* buffers[{count}];",
-            f"static long samples[{count}];", "static bool starting, stopped;", "static int64_t next_pass;",
+            f"static long samples[{count}];", "static double* log;", "static bool starting, stopped;", "static int64_t next_pass;",
         ]
         keys, initial = configuration(program)
         if self.embed:
@@ -160,8 +161,13 @@ class _Kernel:
         last = f"if ({self.clock}[PASS] != {self.program.passes - 1}) return;"
         return [
             "static void record_step() {", *([last, *in_step] if in_step else []), "}",
-            "static void record_end() {", *at_end, "}",
+            "static void record_end() {", *at_end, *self._log(), "}",
         ]
+
+    def _log(self) -> list[str]:
+        """The measures of a trial that has ended."""
+        values = [f"*log++ = {self.names.value(array, '0')};" for array in self.program.measures.values()]
+        return ["if (log) {", *values, "}"] if values else []
 
     def _start(self) -> list[str]:
         """The start of a pass, and of a trial."""
@@ -219,6 +225,7 @@ class _Kernel:
             "void np_record(int index, void* buffer) { np_kernel::buffers[index] = buffer; }",
             "void np_complete(void) { np_kernel::FlushDenormals mode; np_kernel::complete(); }",
             "long np_recorded(int index) { return np_kernel::samples[index]; }",
+            "void np_log(double* rows) { np_kernel::log = rows; }",
         ]
         if not self.embed:
             lines.append("void np_configure(const uint64_t* keys, void** initial) { np_kernel::configure(keys, initial); }")

@@ -44,6 +44,7 @@ class Library:
         self._library.np_run.argtypes = [ctypes.c_long]
         self._library.np_record.argtypes = [ctypes.c_int, ctypes.c_void_p]
         self._library.np_recorded.restype = ctypes.c_long
+        self._library.np_log.argtypes = [ctypes.c_void_p]
         self._kept: list[object] = []
 
     def configure(self, keys: np.ndarray, initial: list[np.ndarray]) -> None:
@@ -72,6 +73,11 @@ class Library:
     def recorded(self, index: int) -> int:
         """Samples of a recording in the last trial."""
         return self._library.np_recorded(index)
+
+    def log(self, rows: np.ndarray) -> None:
+        """Where the measures of the coming trials go: float64 (trials, measures)."""
+        self._log = rows
+        self._library.np_log(rows.ctypes.data)
 
     def complete(self) -> None:
         """Arrays that the kernel itself did not need, as of the last step."""
