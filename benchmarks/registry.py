@@ -15,7 +15,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 """The repository."""
-CASES = {name: f"benchmarks.{name}:CASE" for name in ("song", "rnn")}
+CASES = {name: f"benchmarks.{name}:CASE" for name in ("song", "rnn", "bci")}
 """Case -> where it is defined."""
 
 
