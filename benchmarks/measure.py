@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, cast
@@ -125,12 +126,11 @@ class Measurement:
         self._expected: dict[str, np.ndarray] = {}
 
     def run(self, implementations: Sequence[Implementation]) -> list[Row]:
-        make = load(self.case.data)
-        assert callable(make)
+        make = partial(cast("Callable[..., dict[str, Any]]", load(self.case.data)), **self.case.options)
         trials, steps = self.case.check
         self.say("shared arrays")
         for name, arrays in (("check", make(steps, trials)), ("timing", make(self.case.steps, 1))):
-            np.savez(self.folder / f"{name}.npz", **cast("dict[str, Any]", arrays))
+            np.savez(self.folder / f"{name}.npz", **arrays)
         workers: dict[str, Worker] = {}
         try:
             for implementation in implementations:

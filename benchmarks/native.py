@@ -44,7 +44,8 @@ def pointers(arrays: Sequence[np.ndarray]) -> Any:
 
 
 class Native:
-    """network: module with ``native(job, **options) -> (arrays, given, outcome's shape)``.  source: beside it.
+    """network: module with ``native(job, **options) -> (arrays, given, outcome's shape)``; where it has ``native_outcome(job, found,
+    **options)``, that is what is compared.  source: beside it.
 
     form: which of the source's forms.  flags: further ones for the compiler, such as "-DREAL=float".
     """
@@ -56,7 +57,7 @@ class Native:
         self.steps = 0
 
     def prepare(self, job: Job) -> None:
-        self.steps = job.steps
+        self.job, self.steps = job, job.steps
         self.library = build(self.source, job.folder, self.flags)
         self.library.bench_new.restype = ctypes.c_void_p
         arrays, given, self.shape = self.network.native(job, **self.options)
@@ -75,4 +76,5 @@ class Native:
     def outcome(self) -> np.ndarray:
         found = np.empty(self.shape)
         self.library.bench_outcome(self.made, ctypes.c_void_p(found.ctypes.data))
-        return found
+        judged = getattr(self.network, "native_outcome", None)
+        return found if judged is None else judged(self.job, found, **self.options)
