@@ -15,8 +15,24 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 """The repository."""
-CASES = {"song": "benchmarks.song:CASE"}
+CASES = {
+    "song": "benchmarks.song:CASE",
+    "rnn": "benchmarks.rnn:CASE",
+    "bci": "benchmarks.bci:CASE",
+    "weight-noise": "benchmarks.weight_noise:SPIKES",
+    "weight-noise-graded": "benchmarks.weight_noise:GRADED",
+    "weight-noise-1e6": "benchmarks.weight_noise:SPIKES_LARGE",
+    "weight-noise-graded-1e6": "benchmarks.weight_noise:GRADED_LARGE",
+}
 """Case -> where it is defined."""
+
+
+def expand(name: str, quick: bool = False) -> list[str]:
+    """The cases that a word stands for: that one and its variants ("<name>-..."); with quick, itself or the first two of them."""
+    variants = [case for case in CASES if case.startswith(f"{name}-")]
+    if name in CASES:
+        return [name] if quick else [name, *variants]
+    return variants[:2] if quick else variants
 
 
 class Missing(Exception):
@@ -90,8 +106,9 @@ class Implementation:
 class Case:
     """One network, and every way to run it.
 
-    steps: of a trial.  check: (trials, steps) of the comparison with the Reference.  data: "module:function" of (steps, trials),
-    giving the arrays that all share.  start: the one of them that the outcome starts from, so that changes can be compared.
+    steps: of a trial.  check: (trials, steps) of the comparison with the Reference.  data: "module:function" of (steps, trials,
+    **options), giving the arrays that all share.  start: the one of them that the outcome starts from, so that changes can be
+    compared.
     reference: what outcomes are compared with.  baselines: implementations that ratios in the table refer to.
     """
 
@@ -104,6 +121,7 @@ class Case:
     reference: Implementation
     baselines: tuple[str, ...]
     implementations: tuple[Implementation, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Implementation:
         """The implementation of that name; ``reference`` is always one."""

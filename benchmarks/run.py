@@ -20,7 +20,7 @@ from rich.console import Console
 
 from benchmarks import table
 from benchmarks.measure import Measurement, Row
-from benchmarks.registry import CASES, Implementation, case_named
+from benchmarks.registry import CASES, Implementation, case_named, expand
 
 
 def main(cases: list[str], quick: bool, json_output: bool, only: Sequence[str] = ()) -> int:
@@ -29,12 +29,12 @@ def main(cases: list[str], quick: bool, json_output: bool, only: Sequence[str] =
     only: names of implementations, instead of all of the case; the file of results is then left as it is.
     """
     progress, output = Console(stderr=True), Console(width=None if sys.stdout.isatty() else 200)
-    unknown = [name for name in cases if name not in CASES]
+    unknown = [name for name in cases if not expand(name)]
     if unknown:
         progress.print(f"there is no case '{unknown[0]}'; there are: {', '.join(CASES)}", markup=False)
         return 2
     rows: list[Row] = []
-    for name in cases or list(CASES):
+    for name in dict.fromkeys(case for word in cases for case in expand(word, quick)) if cases else CASES:
         case = case_named(name)
         chosen: list[Implementation] = [
             i for i in case.implementations if (i.name in only if only else i.quick or not quick)

@@ -12,7 +12,8 @@ from benchmarks.registry import Job, Missing
 
 
 class OnTarget:
-    """network: module with ``program(steps, **options)`` and ``LEARNED``, the array that is compared.
+    """network: module with ``program(steps, **options)`` and ``LEARNED``, the array that is compared, or ``outcome(job, arrays,
+    **options)``.
 
     few: run only so many steps of each trial when it is timed (a trial of the Reference is long).
     """
@@ -32,6 +33,7 @@ class OnTarget:
             target = target_named(self.target)
         except (ImportError, AttributeError, DescriptionError) as error:
             raise Missing(str(error)) from error
+        self.job = job
         program = self.network.program(job.steps, **self.options)
         if self.few is not None and not job.given:
             program = replace(program, steps=self.few)
@@ -43,4 +45,6 @@ class OnTarget:
         self.executable.run(trials, self.recorder)
 
     def outcome(self) -> np.ndarray:
+        if hasattr(self.network, "outcome"):
+            return self.network.outcome(self.job, self.executable.arrays, **self.options)
         return self.executable.arrays[self.network.LEARNED].copy()

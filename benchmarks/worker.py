@@ -1,7 +1,7 @@
 """A process that runs one implementation: ``python -m benchmarks.worker CASE IMPLEMENTATION``, driven by JSON lines.
 
 The first line is the job; the answer comes when the implementation is ready for its first step. Then commands: ["run", trials],
-["outcome", path], ["memory"]. Whatever else is printed goes to standard error.
+["outcome", path], ["finite"], ["memory"]. Whatever else is printed goes to standard error.
 """
 
 from __future__ import annotations
@@ -66,6 +66,10 @@ def main(case_name: str, name: str) -> None:
 
                 np.save(values[0], runner.outcome())
                 answer(saved=True)
+            elif command == "finite":
+                import numpy as np
+
+                answer(finite=bool(np.isfinite(runner.outcome()).all()))
             elif command == "memory":
                 answer(mb=peak_mb())
     except (Missing, ModuleNotFoundError) as error:
