@@ -272,11 +272,11 @@ def run_trials(
 
 
 def start_pass(program: StepProgram, arrays: dict[str, np.ndarray]) -> None:
-    """Reset what a trial resets, and switch the probes."""
+    """Reset what a trial resets, of the arrays that are here, and switch the probes."""
     if program.reset:
         arrays[CLOCK][TICK] = 0
         for name, array in program.arrays.items():
-            if array.reset:
+            if array.reset and name in arrays:
                 arrays[name][...] = array.initial
     first_of_two = program.passes == 2 and arrays[CLOCK][PASS] == 0
     arrays[PROBE_SCALE][0] = 0.0 if first_of_two and program.pass_noise == "off" else 1.0

@@ -30,6 +30,11 @@ def _load(name: str) -> Any:
         pytest.skip(f"target {name} is installed but cannot be imported: {error}")
 
 
+def _lava() -> Any:
+    pytest.importorskip("lava", reason="Lava is an extra")
+    return _load("lava")()
+
+
 RUNS: dict[str, tuple[Callable[[], Any], tuple[Scenario, ...]]] = {
     # how the target is made, and what it runs: every scenario where compiling is cheap, else those with many features at once
     "reference": (Reference, COMBINED),
@@ -38,6 +43,7 @@ RUNS: dict[str, tuple[Callable[[], Any], tuple[Scenario, ...]]] = {
     "brian2-runtime-cython": (_runtime("cython"), STATEMENTS),
     "brian2-library": (lambda: _load("brian2-library")(), COMBINED),
     "brian2-standalone": (lambda: _load("brian2-standalone")(), COMBINED),
+    "lava": (lambda: _lava(), COMBINED),
 }
 ALIASES = {"brian2", "brian2-runtime"}
 """Entry points that stand for runs above: ``brian2`` is one of the others, whichever the machine allows."""

@@ -82,11 +82,11 @@ def test_lowering_and_reference_need_no_simulator():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_who_imports_simulators(path: Path):
-    """Only backends/brian2 knows Brian2, only hardware knows Lava; gymnasium is looked at where an environment is made."""
+    """Only backends/brian2 knows Brian2, only backends/lava knows Lava; gymnasium is looked at where an environment is made."""
     where = path.relative_to(PACKAGE).parts
     if where[:2] != ("backends", "brian2"):
         assert "brian2" not in top(path)
-    if where[0] != "hardware":
+    if where[:2] != ("backends", "lava"):
         assert "lava" not in top(path)
 
 
