@@ -129,11 +129,11 @@ NOISES: dict[str, Part] = {
     "noise_on_weights_impulses": _on_weights("noise_on_weights_impulses", Impulses(0.5, rate=100 * Hz)),
     "noise_on_weights_frozen": _on_weights("noise_on_weights_frozen", Frozen(0.2 * values(13, 36))),
     "noise_on_sparse_weights": on_sparse_weights,
-    "noise_at_spikes": _at_spikes("noise_at_spikes", OrnsteinUhlenbeck(0.4, tau=5 * ms), learns=True),
+    "noise_on_weights_at_spikes": _at_spikes("noise_on_weights_at_spikes", OrnsteinUhlenbeck(0.4, tau=5 * ms), learns=True),
     "noise_at_spikes_sparse": _at_spikes(
         "noise_at_spikes_sparse", OrnsteinUhlenbeck(0.4, tau=5 * ms), connectivity=FixedProbability(0.6)
     ),
-    "noise_at_spikes_white": _at_spikes("noise_at_spikes_white", White(0.4), learns=True),
+    "noise_on_weights_at_spikes_white": _at_spikes("noise_on_weights_at_spikes_white", White(0.4), learns=True),
 }
 """Scenario name -> what it adds to a stage."""
 
