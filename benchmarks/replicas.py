@@ -22,7 +22,7 @@ from pathlib import Path
 from neuroplast.model import Model, model_named
 from neuroplast.simulation import Simulation
 
-SECONDS = 3.0
+SECONDS = 2.0
 """Wall time for one replica to aim at."""
 
 

@@ -100,6 +100,7 @@ class SideBySide:
         self._latest: dict[int, Progress] = {}
         self._errors: dict[int, BaseException] = {}
         self._interruption = Interruption()
+        self._ended = False
 
     def run(self) -> None:
         """Raises the first error of a member, after all others have ended their trials; not for Ctrl-C."""
@@ -191,6 +192,9 @@ class SideBySide:
         ran = sum(p.trials_per_second * p.seconds for p in latest.values())
         speed = ran / seconds if seconds > 0 else 0.0
         finished = sum(p.trial >= p.trials for p in latest.values())
+        ended, self._ended = self._ended, finished == len(self.members)
+        if ended:
+            return
         self._progress(Progress(
             done, total, measures, seconds, speed, (total - done) / speed if speed > 0 else float("nan"),
             self._interruption.requested, finished, len(self.members),

@@ -38,7 +38,7 @@ def stack(trees: list[xr.DataTree], axis: str, labels: np.ndarray) -> xr.DataTre
     """Trees of the same groups as one. Empties the list on the way, so that nothing is held twice for long."""
     root = trees[0]
     paths = [path for path, _ in root.subtree_with_keys]
-    groups = {path: [tree[path].to_dataset(inherit=False) for tree in trees] for path in paths}
+    groups = {path: [_own(tree, path) for tree in trees] for path in paths}
     name = root.name
     del root
     trees.clear()
@@ -47,6 +47,12 @@ def stack(trees: list[xr.DataTree], axis: str, labels: np.ndarray) -> xr.DataTre
         dataset = stack_datasets(groups.pop(path), axis, labels)
         stacked["/" if path == "." else f"/{path}"] = dataset
     return xr.DataTree.from_dict(stacked, name=name)
+
+
+def _own(tree: xr.DataTree, path: str) -> xr.Dataset:
+    node = tree[path]
+    assert isinstance(node, xr.DataTree)
+    return node.to_dataset(inherit=False)
 
 
 def stack_datasets(parts: list[xr.Dataset], axis: str, labels: np.ndarray) -> xr.Dataset:
@@ -68,7 +74,7 @@ def stack_datasets(parts: list[xr.Dataset], axis: str, labels: np.ndarray) -> xr
     for name in names:
         variables[name] = _together([part.data_vars.get(name) for part in parts], index, parts, axis)
         for k, part in enumerate(parts):
-            parts[k] = part.drop_vars(name, errors="ignore")
+            parts[k] = part.drop_vars([name], errors="ignore")
     return xr.Dataset(variables, coords)
 
 
