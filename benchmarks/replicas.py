@@ -5,13 +5,16 @@
 Runs with one thread and with several are interleaved, so that what else the machine does meets both; the ratio is the median
 of the rounds' ratios of wall time. "Busy" is the processor time of the threaded run, in units of wall time: it is below the
 number of threads where threads wait for each other, or for other programs. "CPU" is the processor time of one thread's run to
-that of several: it is 1 where running side by side costs nothing. Memory: the growth of the process' resident size from one replica that is alive (program,
-arrays, kernel, after two trials) to the next.
+that of several: it is 1 where running side by side costs nothing.
+
+Memory: the growth of the process' resident size from one replica that is alive (program, arrays, kernel, after two trials) to
+the next.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import time
 from pathlib import Path
@@ -19,7 +22,7 @@ from pathlib import Path
 from neuroplast.model import Model, model_named
 from neuroplast.simulation import Simulation
 
-SECONDS = 3.0
+SECONDS = 2.0
 """Wall time for one replica to aim at."""
 
 
@@ -59,7 +62,7 @@ def memory(model: Model, count: int = 4) -> float:
         simulation.run(2, record=False)
         alive.append(simulation)
         sizes.append(resident())
-    return statistics.median(b - a for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+    return statistics.median(b - a for a, b in itertools.pairwise(sizes))
 
 
 def main() -> None:

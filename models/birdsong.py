@@ -195,7 +195,7 @@ def after(tree: xr.DataTree, songs: int) -> float:
 def _over_seeds(lab: Lab, n: int, **changes: Any) -> tuple[list[int], np.ndarray]:
     seeds = lab.seeds(n)
     songs = lab.parameters(**changes).songs
-    return seeds, np.array([after(lab.run(seed, record=False, **changes), songs) for seed in seeds])
+    return seeds, np.array([after(tree, songs) for tree in lab.runs(seeds, record=False, **changes)])
 
 
 def _list(values: np.ndarray) -> str:
@@ -242,7 +242,7 @@ def sparseness(lab: Lab) -> Measured:
     seeds, songs, best = lab.seeds(2), 500 if lab.quick else 1000, {}
     for count in (1, 8) if lab.quick else (1, 2, 4, 8):
         curves = [
-            np.mean([after(lab.run(s, trials=songs, record=False, bursts=count, eta=eta), songs) for s in seeds])
+            np.mean([after(tree, songs) for tree in lab.runs(seeds, songs, record=False, bursts=count, eta=eta)])
             for eta in (1.0 * count**-1.5, 2.0 * count**-1.5)
         ]
         best[count] = float(min(curves))
@@ -258,7 +258,7 @@ def sizes(lab: Lab) -> Measured:
     cases = [(100, 100), (100, 200), (100, 400), (100, 800), (50, 200), (500, 200)]
     cases = [cases[0], cases[2], cases[4]] if lab.quick else cases
     final = [
-        float(np.mean([after(lab.run(s, trials=songs, record=False, n_hvc=h, n_ra=r), songs) for s in seeds]))
+        float(np.mean([after(tree, songs) for tree in lab.runs(seeds, songs, record=False, n_hvc=h, n_ra=r)]))
         for h, r in cases
     ]
     text = ", ".join(f"HVC {h} RA {r}: {v:.2f}" for (h, r), v in zip(cases, final, strict=True))

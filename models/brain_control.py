@@ -230,7 +230,8 @@ class Condition:
 
     def __init__(self, lab: Lab, **changes: Any) -> None:
         values, self.seeds = lab.parameters(**changes), lab.seeds(SESSIONS)
-        found = [outcome(values, seed, lab.run(seed=seed, record=False, **changes)) for seed in self.seeds]
+        trees = lab.runs(self.seeds, record=False, **changes)
+        found = [outcome(values, seed, tree) for seed, tree in zip(self.seeds, trees, strict=True)]
         match, shift, turn = (np.array(rows) for rows in (
             [o.match for o in found], [o.groups(o.shift) for o in found], [o.groups(o.turn) for o in found],
         ))

@@ -1,4 +1,4 @@
-"""The command line: ``neuroplast list | run | reproduce | report | doctor | bench``.
+"""The command line: ``neuroplast list | run | reproduce | sweep | report | doctor | bench``.
 
 Exit codes: 0 done, 1 a claim fails (reproduce) or something needed is missing (doctor), 2 an error, 130 interrupted.
 """
@@ -20,6 +20,7 @@ from rich.console import Console
 
 from neuroplast import display
 from neuroplast.errors import NeuroplastError, ResultError
+from neuroplast.spans import spans
 
 app = typer.Typer(
     name="neuroplast", no_args_is_help=True, add_completion=True, pretty_exceptions_show_locals=False, rich_markup_mode="rich",
@@ -59,12 +60,16 @@ def run(
     target: Target = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Number of trials (default: the model's).")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of all random numbers (default: 0).")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(metavar="N", help="Run N seeds side by side, from --seed on, into one result.")
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="PARAMETER=VALUE", help='Change a parameter, such as "tau=20 ms". May be repeated.'),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder to write (default: results/MODEL-SEED).", show_default=False)
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder to write (default: results/MODEL-SEED, or -FIRST-to-LAST).", show_default=False),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder, where it was stopped.")] = False,
     quick: Quick = False,
@@ -81,8 +86,9 @@ def run(
 
     def work(console: Console) -> Any:
         found = model_named(model)
-        order = Order(model, target, trials, seed, tuple(settings) if settings else None, quick or None)
-        label = f"{model} seed {seed or 0}"
+        order = Order(model, target, trials, seed, tuple(settings) if settings else None, quick or None, seeds)
+        first = seed or 0
+        label = f"{model} seed {first}" if seeds is None else f"{model} seeds {spans(list(range(first, first + seeds)))}"
         with display.Watch(Console(stderr=True), found.learning_measure) as watch:
             watch.wait(label)
             done = carry_out(order, out, resume, lambda progress: watch.show(label, progress), checkpoint_every)
@@ -134,6 +140,53 @@ def reproduce(
         for model in chosen:
             console.print(display.verdict_table(model.name, [verdict for verdict in verdicts if verdict.model == model.name]))
         return [verdict.row() for verdict in verdicts], int(any(verdict.verdict == "fails" for verdict in verdicts))
+
+    _command(as_json, work)
+
+
+@app.command()
+def sweep(
+    model: ModelName,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PARAMETER=V1,V2", help='Values of a parameter, such as "tau=10,20 ms". May be repeated.'),
+    ] = None,
+    seeds: Annotated[int, typer.Option(metavar="N", help="Seeds at each point, from 0 on.")] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of a Dask scheduler (default: this machine's cores).", show_default=False)
+    ] = None,
+    target: Target = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Number of trials (default: the model's).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder to write (default: results/MODEL-sweep).", show_default=False)
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes on this machine (default: one for each core).")] = None,
+    quick: Quick = False,
+    as_json: Json = False,
+    checkpoint_every: Annotated[float, typer.Option(metavar="SECONDS", min=0.0, help="Time between checkpoints.")] = 30.0,
+) -> None:
+    """Run a model at every combination of parameter values and seeds, on Dask: one file each, and one of all.
+
+    The same command again goes on where a sweep was stopped: finished points are kept, others go on from their checkpoints.
+    """
+    from neuroplast.model import model_named
+    from neuroplast.sweep import POINTS, RESULT, parse_axes
+    from neuroplast.sweep import sweep as run_sweep
+
+    def work(console: Console) -> Any:
+        found = model_named(model)
+        axes = parse_axes(settings or (), found.defaults)
+        folder = out or Path("results") / f"{model}-sweep"
+        with display.Watch(Console(stderr=True), None) as watch:
+            watch.wait(f"{model}: points")
+            tree = run_sweep(
+                found, axes, seeds, folder, trials=trials, quick=quick, target=target, scheduler=scheduler, workers=workers,
+                checkpoint_every=checkpoint_every, progress=lambda progress: watch.show(f"{model}: points", progress),
+            )
+        console.print(f"result: {folder / RESULT}", f"points: {folder / POINTS}", sep="\n", highlight=False, soft_wrap=True)
+        sizes = {str(name): int(size) for name, size in tree.sizes.items()}
+        files = {"result": str(folder / RESULT), "points": str(folder / POINTS)}
+        return {"model": model, "points": int(tree.attrs["points"]), "axes": sizes, "files": files}
 
     _command(as_json, work)
 

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from neuroplast.errors import NeuroplastError
+from neuroplast.spans import spans
 
 if TYPE_CHECKING:
     from neuroplast.doctor import Finding
@@ -80,7 +81,7 @@ class Watch:
 
 def state_text(progress: Progress, measure: str | None) -> str:
     """'error 0.123  52 trials/s  0:01:20 left'."""
-    parts = []
+    parts = [f"{progress.finished}/{progress.replicas} done"] if progress.replicas > 1 else []
     name = measure if measure in progress.measures else next(iter(progress.measures), None)
     if name is not None:
         parts.append(f"{name} {progress.measures[name]:.4g}")
@@ -133,17 +134,6 @@ def verdict_table(model: str, verdicts: list[Verdict]) -> Table:
     return table
 
 
-def spans(numbers: list[int]) -> str:
-    """[0, 1, 2, 5] as '0-2, 5'."""
-    parts: list[list[int]] = []
-    for number in sorted(numbers):
-        if parts and number == parts[-1][1] + 1:
-            parts[-1][1] = number
-        else:
-            parts.append([number, number])
-    return ", ".join(f"{first}-{last}" if last > first else f"{first}" for first, last in parts)
-
-
 def verdict_text(row: Verdict) -> Text:
     return Text(row.verdict, style=f"bold {_COLOURS[row.verdict]}")
 
@@ -159,9 +149,13 @@ def finding_table(findings: list[Finding]) -> Table:
 
 
 def measure_table(measures: dict[str, dict[str, Any]]) -> Table:
-    table = Table(title="Measures", title_justify="left")
-    for column in ("measure", "first trials", "last trials", "unit"):
-        table.add_column(column, justify="right" if "trials" in column else "left")
+    several = any("last_quartiles" in ends for ends in measures.values())
+    table = Table(title="Measures" + (", medians over seeds" if several else ""), title_justify="left")
+    for column in ("measure", "first trials", "last trials", *(["quartiles of last"] if several else []), "unit"):
+        table.add_column(column, justify="left" if column in ("measure", "unit") else "right")
     for name, ends in measures.items():
-        table.add_row(name, *("" if ends[end] is None else f"{ends[end]:.4g}" for end in ("first", "last")), ends["units"])
+        shown = ["" if ends[end] is None else f"{ends[end]:.4g}" for end in ("first", "last")]
+        if several:
+            shown.append("{:.4g} to {:.4g}".format(*ends["last_quartiles"]) if "last_quartiles" in ends else "")
+        table.add_row(name, *shown, ends["units"])
     return table

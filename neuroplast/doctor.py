@@ -40,6 +40,7 @@ def examine() -> list[Finding]:
         _package("Brian2", "brian2", "brian2", "pip install brian2", needed=True),
         _package("Cython", "cython", "Cython", "pip install cython"),
         _package("Gymnasium", "gymnasium", "gymnasium", "pip install 'neuroplast[gymnasium]'"),
+        _package("Dask", "distributed", "distributed", "pip install 'neuroplast[sweep]'"),
         _package(
             "Lava", "lava-nc", "lava.magma.core.run_configs", "Python 3.10 and: pip install 'neuroplast[lava]'"
         ),

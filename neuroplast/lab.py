@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +19,12 @@ from neuroplast.checkpoint import CheckpointFolder, check_writable
 from neuroplast.errors import NeuroplastError
 from neuroplast.ir.program import StepProgram
 from neuroplast.model import Claim, Measured, Model, Skip, plain
+from neuroplast.replicas import Member, SideBySide, Wish
+from neuroplast.spans import spans
 from neuroplast.training import Progress
+
+SHORT = 1.0
+"""Seconds up to which a finished run is not stored: it is made again as fast."""
 
 Watch = Callable[[str, Progress], None]
 """Called with what is being run, and where it is."""
@@ -28,8 +33,8 @@ Watch = Callable[[str, Progress], None]
 class Lab:
     """Runs a model for its claims.
 
-    quick: the smaller version.  folder: where finished runs and checkpoints are kept, so that an interrupted reproduction goes
-    on where it was; None keeps finished runs in memory alone.  watch: shows progress.
+    quick: the smaller version.  folder: where finished runs that took long and checkpoints are kept, so that an interrupted
+    reproduction goes on where it was; None keeps finished runs in memory alone.  watch: shows progress.
     """
 
     def __init__(
@@ -54,39 +59,67 @@ class Lab:
 
         trials: in place of the parameter.  record: False leaves out what monitors ask for.
         """
+        return self.runs([seed], trials, record, **overrides)[0]
+
+    def runs(self, seeds: Sequence[int], trials: int | None = None, record: bool = True, **overrides: Any) -> list[xr.DataTree]:
+        """The same for several seeds, side by side on all cores: a result for each."""
         if trials is not None:
             overrides[self.model.trials] = trials
         values = self.parameters(**overrides)
-        asked = json.dumps([seed, record, plain(vars(values))])
-        if asked not in self._runs:
-            self._runs[asked] = self._run(values, seed, record, overrides)
-        return self._runs[asked]
+        asked = {seed: json.dumps([seed, record, plain(vars(values))]) for seed in seeds}
+        missing = [seed for seed, key in asked.items() if key not in self._runs]
+        if missing:
+            changes = "".join(f", {name} {plain(value)}" for name, value in overrides.items())
+            label = f"{self.model.name} seed{'s' * (len(missing) > 1)} {spans(missing)}{changes}"
+            for seed, tree in self._run(values, missing, record, label).items():
+                self._runs[asked[seed]] = tree
+        return [self._runs[asked[seed]] for seed in seeds]
 
-    def _run(self, values: SimpleNamespace, seed: int, record: bool, overrides: dict[str, Any]) -> xr.DataTree:
-        changes = "".join(f", {name} {plain(value)}" for name, value in overrides.items())
-        label = f"{self.model.name} seed {seed}{changes}"
-        trials = int(getattr(values, self.model.trials))
-        with self.model.simulation(values, seed, self.target) as simulation:
-            stored = checkpoint = None
-            if self.folder is not None:
-                key = _key(simulation.program, simulation.target.name, trials, record)
-                stored = self.folder / f"{self.model.name}-{key}.nc"
-                checkpoint = self.folder / f"{self.model.name}-{key}.checkpoint"
-                if stored.exists():
-                    return results.load(stored)
-            watch = self.watch
-            tree = simulation.run(
-                trials, checkpoint=checkpoint, resume=checkpoint is not None, record=record,
-                progress=None if watch is None else lambda progress: watch(label, progress),
-                attributes=self.model.attributes(values),
-            )
-        if stored is not None and checkpoint is not None:
-            results.save(tree, stored)
-            CheckpointFolder(checkpoint).clear()
-        return tree
+    def _run(self, values: SimpleNamespace, seeds: list[int], record: bool, label: str) -> dict[int, xr.DataTree]:
+        trials, watch, found = int(getattr(values, self.model.trials)), self.watch, {}
+        with self.model.replicas(values, seeds, self.target) as simulation:
+            members, members_seeds, places = [], [], []
+            for seed, replica in zip(seeds, simulation.replicas, strict=True):
+                place = None
+                if self.folder is not None:
+                    place = self.folder / f"{self.model.name}-{run_key(replica.program, replica.target.name, trials, record)}"
+                    if (stored := _result_at(place)).exists():
+                        found[seed] = results.load(stored)
+                        continue
+                members.append(Member(replica, place and _checkpoint_at(place), self.model.attributes(values)))
+                members_seeds.append(seed)
+                places.append(place)
+
+            def keep(number: int, tree: xr.DataTree, seconds: float) -> None:
+                """A short run costs less than writing and reading it."""
+                place = places[number]
+                if place is not None:
+                    checkpoint = CheckpointFolder(_checkpoint_at(place))
+                    if seconds > SHORT or checkpoint.exists:
+                        results.save(tree, _result_at(place))
+                    checkpoint.clear()
+
+            if members:
+                together = SideBySide(
+                    members, Wish(trials, resume=self.folder is not None, record=record, keep=False), finished=keep,
+                    progress=None if watch is None else lambda progress: watch(label, progress),
+                )
+                together.run()
+                if together.interrupted:
+                    raise KeyboardInterrupt
+                found |= {members_seeds[number]: tree for number, tree in together.trees.items()}
+        return found
 
 
-def _key(program: StepProgram, target: str, trials: int, record: bool) -> str:
+def _result_at(place: Path) -> Path:
+    return place.with_name(f"{place.name}.nc")
+
+
+def _checkpoint_at(place: Path) -> Path:
+    return place.with_name(f"{place.name}.checkpoint")
+
+
+def run_key(program: StepProgram, target: str, trials: int, record: bool) -> str:
     """A name for a run: whatever changes its result changes it."""
     parts: list[Any] = [program.digest(), target, trials, results.versions()]
     if record:

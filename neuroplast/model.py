@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -111,6 +111,14 @@ class Model:
         from neuroplast.simulation import Simulation
 
         return Simulation(self.network(values, seed), getattr(values, self.dt), target)
+
+    def replicas(
+        self, values: SimpleNamespace, seeds: Iterable[int], target: Target | str | None = None, threads: int | None = None
+    ) -> Simulation:
+        """One simulation of a replica for each seed."""
+        from neuroplast.simulation import Simulation
+
+        return Simulation([self.network(values, seed) for seed in seeds], getattr(values, self.dt), target, threads=threads)
 
     def attributes(self, values: SimpleNamespace) -> dict[str, str]:
         """What the result of a run says about its model."""

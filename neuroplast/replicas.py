@@ -54,6 +54,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def replica_folder(number: int) -> str:
+    """Where a replica's checkpoint lies in the folder of all."""
+    return f"replica-{number:03d}"
+
+
 def checked_count(number: Any, what: str, where: Source | None) -> int:
     """A number of replicas, threads or seeds; DescriptionError where it is none."""
     if isinstance(number, bool) or not isinstance(number, (int, float)) or number != int(number) or number < 1:
@@ -82,9 +87,11 @@ class SideBySide:
     were stopped, the trials that were done), ``stops`` where those ended early, and ``interrupted`` whether by Ctrl-C."""
 
     def __init__(
-        self, members: Sequence[Member], wish: Wish, threads: int | None = None, progress: Callable[[Progress], None] | None = None
+        self, members: Sequence[Member], wish: Wish, threads: int | None = None,
+        progress: Callable[[Progress], None] | None = None, finished: Callable[[int, xr.DataTree, float], None] | None = None,
     ) -> None:
-        self.members, self.wish, self._progress = members, wish, progress
+        """finished: called where the member ran, with its number, its result and the seconds that it took."""
+        self.members, self.wish, self._progress, self._finished = members, wish, progress, finished
         self.trees: dict[int, xr.DataTree] = {}
         self.stops: dict[int, Stop] = {}
         self.interrupted = False
@@ -93,6 +100,7 @@ class SideBySide:
         self._latest: dict[int, Progress] = {}
         self._errors: dict[int, BaseException] = {}
         self._interruption = Interruption()
+        self._ended = False
 
     def run(self) -> None:
         """Raises the first error of a member, after all others have ended their trials; not for Ctrl-C."""
@@ -145,11 +153,12 @@ class SideBySide:
             if show is not None:
                 show()
 
-        simulation = member.simulation
+        simulation, began = member.simulation, time.perf_counter()
         try:
-            self.trees[number] = simulation.train(
-                self.wish, member.checkpoint, member.attributes, note, interruption=self._interruption
-            )
+            tree = simulation.train(self.wish, member.checkpoint, member.attributes, note, interruption=self._interruption)
+            if simulation.stopped is None and self._finished is not None:
+                self._finished(number, tree, time.perf_counter() - began)
+            self.trees[number] = tree
         except BaseException as error:
             self._errors[number] = error
             self._interruption.requested = True
@@ -183,6 +192,9 @@ class SideBySide:
         ran = sum(p.trials_per_second * p.seconds for p in latest.values())
         speed = ran / seconds if seconds > 0 else 0.0
         finished = sum(p.trial >= p.trials for p in latest.values())
+        ended, self._ended = self._ended, finished == len(self.members)
+        if ended:
+            return
         self._progress(Progress(
             done, total, measures, seconds, speed, (total - done) / speed if speed > 0 else float("nan"),
             self._interruption.requested, finished, len(self.members),

@@ -155,7 +155,7 @@ def _weights(program: StepProgram, arrays: Mapping[str, np.ndarray]) -> xr.Datas
 def _state(program: StepProgram, arrays: Mapping[str, np.ndarray]) -> xr.Dataset:
     rings = {op.ring for op in (*program.trial_start, *program.before, *program.after) if isinstance(op, (Remember, DelayLine))}
     variables: dict[str, Any] = {}
-    for name in program.state_names():
+    for name in program.lasting_names():
         values = np.asarray(arrays[name])
         if name in rings or not np.issubdtype(values.dtype, np.floating):
             continue

@@ -23,7 +23,8 @@ from neuroplast.checkpoint import CheckpointFolder, check_writable, write_atomic
 from neuroplast.errors import NeuroplastError, ResultError
 from neuroplast.model import Model, model_named
 from neuroplast.overrides import parse_settings
-from neuroplast.simulation import Interrupted
+from neuroplast.replicas import checked_count, replica_folder
+from neuroplast.simulation import Interrupted, Simulation
 from neuroplast.training import Progress
 
 PARAMETERS, CHECKPOINT = "parameters.json", "checkpoint"
@@ -31,7 +32,10 @@ PARAMETERS, CHECKPOINT = "parameters.json", "checkpoint"
 
 @dataclass(frozen=True)
 class Order:
-    """What to run. None stands for what was not said: the default, or with ``resume`` what the run was begun with."""
+    """What to run. None stands for what was not said: the default, or with ``resume`` what the run was begun with.
+
+    seeds: so many replicas, with the seeds seed, seed + 1, ...; None for one run without an axis of replicas.
+    """
 
     model: str
     target: str | None = None
@@ -39,9 +43,11 @@ class Order:
     seed: int | None = None
     settings: tuple[str, ...] | None = None
     quick: bool | None = None
+    seeds: int | None = None
 
     def folder(self, out: Path | None) -> Path:
-        return out or Path("results") / f"{self.model}-{self.seed or 0}"
+        first = self.seed or 0
+        return out or Path("results") / (f"{self.model}-{first}" + (f"-to-{first + self.seeds - 1}" if self.seeds else ""))
 
     def completed_by(self, begun: Order, folder: Path) -> Order:
         """This order with what it leaves open taken from the one the run was begun with; only ``trials`` may differ."""
@@ -74,7 +80,7 @@ class Done:
         """What ``run --json`` prints."""
         found = {
             "model": self.order.model, "target": self.target, "trials": int(self.tree.attrs["trials"]), "seed": self.order.seed,
-            "measures": measures(self.tree), "files": self.files,
+            **({"seeds": self.order.seeds} if self.order.seeds else {}), "measures": measures(self.tree), "files": self.files,
         }
         return found if self.finished else found | {"interrupted": True, "resume": resume_command(self.order, self.folder)}
 
@@ -86,6 +92,8 @@ def carry_out(
     folder = order.folder(out)
     if resume:
         order = _begun(order, folder)
+    if order.seeds is not None:
+        checked_count(order.seeds, "--seeds", None)
     order = replace(order, seed=order.seed or 0, quick=bool(order.quick), settings=order.settings or ())
     model = model_named(order.model)
     overrides = parse_settings(order.settings or (), model.defaults)
@@ -96,10 +104,11 @@ def carry_out(
     check_writable(folder)
     checkpoint = folder / CHECKPOINT
     about = _parameters(order, model, values)
-    with model.simulation(values, order.seed or 0, order.target) as simulation:
+    with _simulation(model, values, order) as simulation:
         _ = simulation.program  # errors of the description come before anything is written
         if not resume:
-            CheckpointFolder(checkpoint).make_place()
+            for place in (checkpoint, *(checkpoint / replica_folder(k) for k in range(order.seeds or 0))):
+                CheckpointFolder(place).make_place()
         before = _read(folder / PARAMETERS)
         _write(folder / PARAMETERS, about)
         finished = True
@@ -127,6 +136,13 @@ def carry_out(
     return _write_results(order, folder, target, tree, finished)
 
 
+def _simulation(model: Model, values: Any, order: Order) -> Simulation:
+    first = order.seed or 0
+    if order.seeds is None:
+        return model.simulation(values, first, order.target)
+    return model.replicas(values, range(first, first + order.seeds), order.target)
+
+
 def _write_results(order: Order, folder: Path, target: str, tree: xr.DataTree, finished: bool) -> Done:
     warnings: list[str] = []
     files = {"parameters": str(folder / PARAMETERS), "checkpoint": str(folder / CHECKPOINT)}
@@ -151,16 +167,21 @@ def resume_command(order: Order, folder: Path) -> str:
 
 
 def measures(tree: xr.DataTree) -> dict[str, dict[str, Any]]:
-    """Measure -> its mean over the first and the last trials (one in 20, at most 50), and its unit."""
+    """Measure -> its mean over the first and the last trials (one in 20, at most 50), and its unit.
+
+    Of replicas the medians over them, with the quartiles of the last; of those that were stopped, up to where all came."""
     found = {}
+    done = int(tree.attrs["trials"])
     for name, variable in tree["learning"].data_vars.items():
-        values = np.asarray(variable.values, dtype=float)
-        n = min(50, max(1, values.size // 20))
-        ends = {"first": values[:n], "last": values[-n:]}
+        values = np.asarray(variable.values, dtype=float)[..., :done]
+        n = min(50, max(1, done // 20))
+        ends = {"first": values[..., :n], "last": values[..., -n:]}
         found[str(name)] = {
-            **{end: float(part.mean()) if part.size else None for end, part in ends.items()},
+            **{end: float(np.median(part.mean(axis=-1))) if part.size else None for end, part in ends.items()},
             "units": variable.attrs.get("units", "1"),
         }
+        if values.ndim > 1 and done:
+            found[str(name)]["last_quartiles"] = np.percentile(ends["last"].mean(axis=-1), [25, 75]).tolist()
     return found
 
 

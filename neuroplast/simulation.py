@@ -16,7 +16,7 @@ from neuroplast.checkpoint import CheckpointFolder, Saved
 from neuroplast.errors import DescriptionError, Source, caller
 from neuroplast.ir.program import StepProgram
 from neuroplast.network import Network
-from neuroplast.replicas import Member, SideBySide, Wish, checked_count, cores, replica_note
+from neuroplast.replicas import Member, SideBySide, Wish, checked_count, cores, replica_folder, replica_note
 from neuroplast.stacking import REPLICA, stack_replicas
 from neuroplast.tasks import PythonTask
 from neuroplast.training import Interruption, Progress, Stop, Training
@@ -210,7 +210,7 @@ class Simulation:
     ) -> xr.DataTree:
         self.stopped = None
         members = [
-            Member(replica, None if folder is None else folder / f"replica-{k:03d}", attributes)
+            Member(replica, None if folder is None else folder / replica_folder(k), attributes)
             for k, replica in enumerate(self.replicas)
         ]
         note = replica_note(self.replicas, self.threads or cores())

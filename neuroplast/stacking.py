@@ -38,18 +38,25 @@ def stack(trees: list[xr.DataTree], axis: str, labels: np.ndarray) -> xr.DataTre
     """Trees of the same groups as one. Empties the list on the way, so that nothing is held twice for long."""
     root = trees[0]
     paths = [path for path, _ in root.subtree_with_keys]
-    groups = {path: [tree[path].to_dataset(inherit=False) for tree in trees] for path in paths}
+    groups = {path: [_own(tree, path) for tree in trees] for path in paths}
     name = root.name
     del root
     trees.clear()
     stacked: dict[str, xr.Dataset] = {}
     for path in paths:
-        dataset = _stacked(groups.pop(path), axis, labels)
+        dataset = stack_datasets(groups.pop(path), axis, labels)
         stacked["/" if path == "." else f"/{path}"] = dataset
     return xr.DataTree.from_dict(stacked, name=name)
 
 
-def _stacked(parts: list[xr.Dataset], axis: str, labels: np.ndarray) -> xr.Dataset:
+def _own(tree: xr.DataTree, path: str) -> xr.Dataset:
+    node = tree[path]
+    assert isinstance(node, xr.DataTree)
+    return node.to_dataset(inherit=False)
+
+
+def stack_datasets(parts: list[xr.Dataset], axis: str, labels: np.ndarray) -> xr.Dataset:
+    """The variables of all parts, with the new axis first."""
     names = list(dict.fromkeys(name for part in parts for name in part.data_vars))
     index = {dim: _union([part.coords[dim].values for part in parts if dim in part.coords]) for dim in _dims(parts)}
     coords: dict[Hashable, Any] = {axis: (axis, labels)}
@@ -67,7 +74,7 @@ def _stacked(parts: list[xr.Dataset], axis: str, labels: np.ndarray) -> xr.Datas
     for name in names:
         variables[name] = _together([part.data_vars.get(name) for part in parts], index, parts, axis)
         for k, part in enumerate(parts):
-            parts[k] = part.drop_vars(name, errors="ignore")
+            parts[k] = part.drop_vars([name], errors="ignore")
     return xr.Dataset(variables, coords)
 
 
@@ -103,8 +110,9 @@ def _length(dim: Hashable, there: Sequence[xr.DataArray], index: Mapping[Hashabl
 
 
 def _places(dim: Hashable, size: int, part: xr.Dataset, labels: np.ndarray | None) -> np.ndarray:
-    own = part.coords[dim].values if labels is not None and dim in part.coords else None
-    return np.arange(size) if own is None or np.array_equal(own, labels) else np.searchsorted(labels, own)
+    if labels is None or dim not in part.coords or np.array_equal(part.coords[dim].values, labels):
+        return np.arange(size)
+    return np.searchsorted(labels, part.coords[dim].values)
 
 
 def _padding(dtype: np.dtype) -> Any:

@@ -162,7 +162,7 @@ class Training:
                 )
 
     def _state(self) -> dict[str, np.ndarray]:
-        return {name: np.array(self.executable.arrays[name]) for name in self.program.state_names()}
+        return {name: np.array(self.executable.arrays[name]) for name in self.program.lasting_names()}
 
     def _task_state(self) -> dict[str, np.ndarray]:
         state = {} if self._task is None else {name: np.array(value) for name, value in self._task.state().items()}

@@ -58,7 +58,10 @@ class CompiledExecutable:
             raise LoweringError(f"the program '{program.name}' calls a Python task, and none was given")
         self.program = program
         self.report = LoweringReport("compiled", (*program.notes, *notes(program)))
-        self._arrays = {name: aligned(array) for name, array in program.fresh_arrays().items()}
+        self._arrays = {
+            name: np.ascontiguousarray(array.initial) if array.kind == "constant" else aligned(array.initial)
+            for name, array in program.arrays.items()
+        }
         self._live = LiveArrays(self._arrays, late_arrays(choose_forms(program, Names(program))), self._complete)
         self._task, self._failure = task, None
         source = kernel_source(program, neurons=True, embed=False, complete=False)

@@ -90,14 +90,14 @@ class Builder:
 
     def array(
         self, name: str, initial: Any, unit: str = "1", kind: str = "state", reset: bool | None = None,
-        where: Source | None = None,
+        where: Source | None = None, own: bool = False,
     ) -> str:
-        """Add an array; its name. reset None: as the task says."""
+        """Add an array; its name. reset None: as the task says.  own: ``initial`` is ours, and need not be copied."""
         if name in self.arrays:
             raise DescriptionError(
                 f"two parts of the network would both be called '{name}'", where=where, do="rename one of the nodes"
             )
-        start = np.array(initial, order="C")
+        start = np.asarray(initial, order="C") if own else np.array(initial, order="C")
         keep = kind == "constant"
         self.arrays[name] = Array(name, start, unit, kind, False if keep else (self.reset if reset is None else reset), (), where)
         return name

@@ -283,7 +283,7 @@ def _connect(projection: Projection, seed: int) -> Connection:
     if delay.ndim:
         delay = spread(delay, f"projection '{projection.name}': delay")
     q = values(projection.release.q, "1", "release.q") if projection.release is not None else None
-    order = np.lexsort((post, pre))
+    order = np.lexsort((post, pre)) if listed else slice(None)  # the others are in order
     return Connection(
         projection, pre[order], post[order], weight[order], delay[order] if delay.ndim else delay,
         None if q is None else q[order], dimension,

@@ -62,7 +62,7 @@ def lower_rule(connection: Connection, synapses: Synapses, b: Builder) -> None:
                 allowed=f"dt up to {shortest / 2:g} s",
             )
     arrays = tuple(
-        b.array(f"{name}_eligibility" if k == eligibility.order else f"{name}_eligibility_{k}", np.zeros(n))
+        b.array(f"{name}_eligibility" if k == eligibility.order else f"{name}_eligibility_{k}", np.zeros(n), own=True)
         for k in range(eligibility.order + 1)
     )
     low, high = (
@@ -72,7 +72,7 @@ def lower_rule(connection: Connection, synapses: Synapses, b: Builder) -> None:
     episodic = rule.update == "episodic"
     learn = Learn(
         name, synapses, f"{name}_weight" if rule.target == "weight" else f"{name}_q", arrays,
-        b.array(f"{name}_pending", np.zeros(n), reset=False) if rule.update == "deferred" else None, tuple(products),
+        b.array(f"{name}_pending", np.zeros(n), reset=False, own=True) if rule.update == "deferred" else None, tuple(products),
         1.0 if tau is None else (0.0 if tau == 0 else float(np.exp(-b.dt / tau))), b.dt / tau if tau else 0.0,
         1.0 if tau == 0 else b.dt, f"{rule.modulator.name}_{'end' if episodic else 'value'}", float(rule.si.rate),
         float(rule.si.rate) * b.dt, rule.update, low, high, rule.bounded, rule.si.max_change,

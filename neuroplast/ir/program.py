@@ -374,8 +374,12 @@ class StepProgram:
         return {name: np.array(a.initial, order="C") for name, a in self.arrays.items()}
 
     def state_names(self) -> tuple[str, ...]:
-        """Arrays that a checkpoint between two trials must hold."""
+        """Arrays that change and mean something between two steps."""
         return tuple(name for name, a in self.arrays.items() if a.kind == "state")
+
+    def lasting_names(self) -> tuple[str, ...]:
+        """Of these, the ones that the next trial does not start anew: what a checkpoint between two trials must hold."""
+        return tuple(name for name in self.state_names() if not (self.reset and self.arrays[name].reset))
 
     def digest(self) -> str:
         """A name for this program: equal for equal operations, sizes, constants and initial values."""

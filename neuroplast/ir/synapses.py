@@ -19,14 +19,14 @@ def lower_connection(connection: Connection, b: Builder) -> Synapses:
     row_start = np.searchsorted(connection.pre, np.arange(pre.size + 1)).astype(np.int32)
     synapses = Synapses(
         name, pre.size, node.post.size, connection.n,
-        b.array(f"{name}_pre", connection.pre.astype(np.int32), kind="constant"),
-        b.array(f"{name}_post", connection.post.astype(np.int32), kind="constant"),
+        b.array(f"{name}_pre", connection.pre.astype(np.int32, copy=False), kind="constant", own=True),
+        b.array(f"{name}_post", connection.post.astype(np.int32, copy=False), kind="constant", own=True),
         b.array(f"{name}_row_start", row_start, kind="constant"), connection.dense,
     )
     unit = unit_name(connection.dimension) if isinstance(connection.dimension, str) else f"{connection.dimension:~}"
     changes = node.plasticity is not None and node.plasticity.target == "weight"
     weight = b.array(f"{name}_weight", connection.weight, unit, kind="state" if changes else "constant", reset=False,
-                     where=node.where)
+                     where=node.where, own=True)
     delay, delays = _delays(connection, b)
     noise, drawn = add_weight_noise(connection, b, at_spikes=pre.spiking and delays is None)
     arrived = b.array(f"{name}_arrived", np.zeros(pre.size), kind="state") if node.plasticity and delays is None else None

@@ -12,16 +12,20 @@ import xarray as xr
 from neuroplast.report import figures
 from neuroplast.report.figures import Curve
 from neuroplast.report.numerals import number_text, scaled, unit_text, with_unit
-from neuroplast.report.reading import attribute, json_attribute
+from neuroplast.report.reading import REPLICA, attribute, json_attribute
 from neuroplast.report.recordings import activity, one_trial, signals
 from neuroplast.report.section import Section, figure, paragraph, preformatted, table
 from neuroplast.report.thinning import LINE_BINS, MAP_SIDE, centre, is_discrete, running_centre
 
 
 def sections(tree: xr.DataTree) -> list[Section]:
-    """All sections in the order of the page: learning, the model's own, activity, one trial, weights, signals, description."""
-    parts = [learning(tree), *model_sections(tree)]
-    parts += [part(tree) for part in (activity, one_trial, plastic_weights, signals, equations, parameters, lowering)]
+    """All sections in the order of the page: learning, the model's own, activity, one trial, weights, signals, description.
+
+    Of replicas, learning is that of all, and the rest that of the first."""
+    one = tree.isel({REPLICA: 0}) if REPLICA in tree.dims else tree
+    one.attrs = dict(tree.attrs)
+    parts = [learning(tree), *model_sections(one)]
+    parts += [part(one) for part in (activity, one_trial, plastic_weights, signals, equations, parameters, lowering)]
     return [part for part in parts if part is not None]
 
 
@@ -29,13 +33,15 @@ def sections(tree: xr.DataTree) -> list[Section]:
 
 
 def learning_curves(tree: xr.DataTree) -> list[Curve]:
-    """The measures of a run that have a value in some trial; the model's learning measure first."""
+    """The measures of a run (of several: of each replica) that have a value in some trial; the model's learning measure first."""
     if (group := tree.children.get("learning")) is None:
         return []
     first = attribute(tree, "learning_measure")
-    names = sorted(map(str, group.data_vars), key=lambda name: name != first)
-    curves = [Curve(name, str(group[name].attrs.get("units", "")), [np.asarray(group[name].values, float)]) for name in names]
-    return [curve for curve in curves if np.isfinite(curve.runs[0]).any()]
+    curves = []
+    for name in sorted(map(str, group.data_vars), key=lambda name: name != first):
+        rows = np.atleast_2d(np.asarray(group[name].values, float))
+        curves.append(Curve(name, str(group[name].attrs.get("units", "")), [row for row in rows if np.isfinite(row).any()]))
+    return [curve for curve in curves if curve.runs]
 
 
 def learning(tree: xr.DataTree) -> Section | None:
@@ -43,41 +49,67 @@ def learning(tree: xr.DataTree) -> Section | None:
     curves = learning_curves(tree)
     if not curves:
         return None
-    main, others = curves[0], curves[1:]
-    values, unit = main.runs[0], unit_text(main.unit)
-    first, last, ends = _ends(values)
-    window, trials = running_centre(values).window, len(values)
-    if window == 1:
-        what = f"in each of {trials} trials."
-    elif is_discrete(values):
-        what = f"its running mean over {window} of {trials} trials."
-    else:
-        what = f"its running median over {window} trials (dark) and its value in each of {trials} trials (light"
-        what += "; of neighbouring trials the smallest and the largest)." if trials > 2 * LINE_BINS else ")."
+    main, others, several = curves[0], curves[1:], REPLICA in tree.dims
+    what = _what_of_several(main) if several else _what_of_one(main)
+    first, last, ends = _middle_ends(main)
+    unit, trials = unit_text(main.unit), len(main.runs[0])
     html = figure(
         figures.learning_curve(main),
-        f"Learning curve: {main.name} goes from {number_text(first)} to {number_text(last)} {unit} in {trials} trials.",
+        f"Learning curve: {main.name} goes from {number_text(first)} to {number_text(last)} {unit} in {trials} trials"
+        + (f" (medians of {len(main.runs)} replicas)." if several else "."),
         f"Learning curve: {with_unit(main.name, main.unit)}, {what}",
     )
     if others:
         names = ", ".join(with_unit(curve.name, curve.unit) for curve in others)
-        html += figure(
-            figures.small_curves(others),
-            f"Further measures over trials: {names}.",
-            f"Further measures over trials: {names}. Running median dark, each trial light; of successes the running mean.",
+        how = "Each replica light, their quartiles, their median dark." if several else (
+            "Running median dark, each trial light; of successes the running mean."
         )
+        alt = f"Further measures over trials: {names}."
+        html += figure(figures.small_curves(others), alt, f"{alt} {how}")
     rows = []
     for curve in curves:
-        first, last, _ = _ends(curve.runs[0])
-        rows.append((curve.name, first, last, last / first if first else "", unit_text(curve.unit)))
-    html += table(
-        ("measure", "first", "last", "last / first", "unit"),
-        rows,
-        "The first and the last trial."
-        if ends == 1
-        else f"Medians over the first and over the last {ends} trials (means of measures that only say success or failure).",
+        first, last, _ = _middle_ends(curve)
+        rows.append((curve.name, first, last, last / first if first else "", _quartiles(curve) if several else None, unit_text(curve.unit)))
+    caption = (
+        "The first and the last trial." if ends == 1
+        else f"Medians over the first and over the last {ends} trials (means of measures that only say success or failure)."
     )
+    html += table(
+        ("measure", "first", "last", "last / first", "quartiles of last", "unit"), rows,
+        caption + (" Of these the medians over the replicas." if several else ""),
+    )
+    if several:
+        seed = int(np.atleast_1d(tree.coords["seed"].values)[0])
+        html += paragraph(f"All that follows is of the first of the {len(main.runs)} replicas, with seed {seed}.")
     return Section("Learning", html)
+
+
+def _what_of_one(main: Curve) -> str:
+    values = main.runs[0]
+    window, trials = running_centre(values).window, len(values)
+    if window == 1:
+        return f"in each of {trials} trials."
+    if is_discrete(values):
+        return f"its running mean over {window} of {trials} trials."
+    what = f"its running median over {window} trials (dark) and its value in each of {trials} trials (light"
+    return what + ("; of neighbouring trials the smallest and the largest)." if trials > 2 * LINE_BINS else ").")
+
+
+def _what_of_several(main: Curve) -> str:
+    values = main.runs[0]
+    window, how = running_centre(values).window, "mean" if is_discrete(values) else "median"
+    smooth = f"running {how} over {window} of {len(values)} trials" if window > 1 else f"value in each of {len(values)} trials"
+    return f"the {smooth} of each of {len(main.runs)} replicas (light), their quartiles (band) and their median (dark)."
+
+
+def _middle_ends(curve: Curve) -> tuple[float, float, int]:
+    ends = [_ends(run) for run in curve.runs]
+    return float(np.median([e[0] for e in ends])), float(np.median([e[1] for e in ends])), min(e[2] for e in ends)
+
+
+def _quartiles(curve: Curve) -> str:
+    low, high = np.percentile([_ends(run)[1] for run in curve.runs], [25, 75])
+    return f"{number_text(float(low))} to {number_text(float(high))}"
 
 
 def _ends(values: np.ndarray) -> tuple[float, float, int]:

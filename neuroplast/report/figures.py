@@ -152,8 +152,10 @@ def _draw_curve(axes: Axes, curve: Curve, bins: int = LINE_BINS) -> str:
     runs = [factor * np.asarray(run[:length], float) for run in curve.runs]
     centre = "mean" if is_discrete(runs[0]) else "median"
     smooth = [running_centre(run) for run in runs]
-    positions, window = smooth[0].positions, smooth[0].window
-    middle = np.stack([np.interp(positions, s.positions, s.values) for s in smooth])
+    longest = max(smooth, key=lambda s: s.positions[-1])
+    positions, window = longest.positions, longest.window
+    # a run that was stopped has no value after its end
+    middle = np.stack([np.interp(positions, s.positions, s.values, right=np.nan) for s in smooth])
     what = f"running {centre} of {window} trials" if window > 1 else "value"
     if len(runs) == 1:
         if window > 1 and centre == "median":
@@ -163,11 +165,11 @@ def _draw_curve(axes: Axes, curve: Curve, bins: int = LINE_BINS) -> str:
     else:
         axes.plot(positions, middle.T, color=SOFT, alpha=0.5, linewidth=0.6)
         axes.lines[0].set_label(f"each of {len(runs)} runs, {what}")
-        low, high = np.percentile(middle, [25, 75], axis=0)
+        low, high = np.nanpercentile(middle, [25, 75], axis=0)
         axes.fill_between(positions, low, high, color=BLUE, alpha=0.2, linewidth=0, label="quartiles")
-        axes.plot(positions, np.median(middle, axis=0), color=BLUE, linewidth=1.8, label="median")
+        axes.plot(positions, np.nanmedian(middle, axis=0), color=BLUE, linewidth=1.8, label="median")
     shown = np.concatenate([run[np.isfinite(run)] for run in runs])
-    if shown.min() > 0 and middle.max() > 10 * middle.min():
+    if shown.min() > 0 and np.nanmax(middle) > 10 * np.nanmin(middle):
         _logarithmic(axes)
     axes.grid(axis="y")
     axes.margins(x=0.01)

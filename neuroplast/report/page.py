@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import xarray as xr
 from jinja2 import Environment, FileSystemLoader
 
@@ -14,7 +15,8 @@ from neuroplast.errors import ResultError
 from neuroplast.report.contents import sections
 from neuroplast.report.figures import ROLES
 from neuroplast.report.numerals import number_text
-from neuroplast.report.reading import attribute, json_attribute, open_result
+from neuroplast.report.reading import REPLICA, attribute, json_attribute, open_result
+from neuroplast.spans import spans
 
 REPORT_FILE = "report.html"
 _DOI = re.compile(r"10\.\d{4,9}/\S+")
@@ -59,6 +61,10 @@ def render(tree: xr.DataTree) -> str:
 def _facts(tree: xr.DataTree) -> list[tuple[str, str]]:
     """What kind of run this is, as (label, value)."""
     facts = [(label, attribute(tree, label)) for label in ("model", "target", "seed", "trials")]
+    if REPLICA in tree.dims:
+        seeds = np.atleast_1d(tree.coords["seed"].values).astype(int).tolist()
+        facts = [(label, spans(seeds) if label == "seed" else value) for label, value in facts]
+        facts.append(("replicas", str(len(seeds))))
     if "dt" in tree.attrs:
         facts.append(("time step", f"{number_text(1e3 * float(tree.attrs['dt']))} ms"))
     facts.append(("created", attribute(tree, "created").replace("T", " ")[:16]))

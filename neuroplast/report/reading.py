@@ -13,6 +13,8 @@ import xarray as xr
 from neuroplast.errors import ResultError
 
 RESULT_FILE = "result.nc"
+REPLICA = "replica"
+"""The axis of a result that holds several runs."""
 
 
 @contextmanager

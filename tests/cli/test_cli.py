@@ -69,7 +69,7 @@ def test_list() -> None:
 
 
 def test_help_of_every_command() -> None:
-    for command in ("list", "run", "reproduce", "report", "doctor", "bench"):
+    for command in ("list", "run", "reproduce", "sweep", "report", "doctor", "bench"):
         assert call(command, "--help").exit_code == 0
 
 
@@ -94,6 +94,26 @@ def test_run_as_json() -> None:
     assert json.loads(Path("here/parameters.json").read_text())["parameters"]["scale"]["value"] == "10.0 mV"
 
 
+def test_seeds_run_into_one_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neuroplast.report.write_report", write_report)
+    found = train("--trials", "30", "--seed", "2", "--seeds", "3")
+    assert (found["trials"], found["seed"], found["seeds"]) == (30, 2, 3)
+    low, high = found["measures"]["error"]["last_quartiles"]
+    assert low <= found["measures"]["error"]["last"] <= high
+    folder = Path("results/tiny-2-to-4")
+    tree = results.load(folder)
+    assert tree["learning/error"].dims == ("replica", "trial") and results.array(tree, "seed").tolist() == [2, 3, 4]
+    page = (folder / "report.html").read_text()
+    assert "quartiles" in page and "All that follows is of the first of the 3 replicas, with seed 2" in page
+    train("--trials", "30", "--seed", "4", "--out", "one")
+    np.testing.assert_array_equal(results.array(tree, "learning/error")[2], results.load("one")["learning/error"])
+    document("run", "tiny", "--resume", "--out", str(folder), "--trials", "40")
+    train("--trials", "40", "--seed", "2", "--seeds", "3", "--out", "forty")
+    assert_same(folder, Path("forty"))
+    answer = call("run", "tiny", "--resume", "--out", str(folder), "--seeds", "4")
+    assert answer.exit_code == 2 and "another seed" in answer.stderr
+
+
 def test_quick_is_smaller() -> None:
     assert train("--quick")["trials"] == 200
 
@@ -106,6 +126,11 @@ def test_quick_is_smaller() -> None:
         (["run", "tiny", "--set", "raet=1"], "Did you mean 'rate'"),
         (["run", "tiny", "--set", "scale=1 s"], "has another unit"),
         (["run", "tiny", "--set", "n_inputs=0", "--target", "reference"], "is empty"),
+        (["run", "tiny", "--seeds", "0"], "a whole number from 1"),
+        (["sweep", "tiny", "--seeds", "0"], "a whole number from 1"),
+        (["sweep", "tiny", "--set", "raet=1,2"], "Did you mean 'rate'"),
+        (["sweep", "tiny", "--set", "rate=1,two"], "is a number without a unit"),
+        (["sweep", "tiny", "--set", "rate=1,1.0"], "not different from each other"),
         (["report", "nowhere"], "nowhere"),
         (["reproduce", "tinny"], "Did you mean 'tiny'"),
     ],

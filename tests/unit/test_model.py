@@ -15,7 +15,7 @@ from neuroplast.errors import DescriptionError, UnitsError
 from neuroplast.lab import Lab, judge
 from neuroplast.model import Claim, Measured, Model, Parameter, Skip, model_named, models
 from neuroplast.overrides import parse_settings, value_text
-from neuroplast.simulation import Interrupted, Simulation
+from neuroplast.simulation import Simulation
 from neuroplast.training import Progress
 from neuroplast.units import ms, mV, registry, second
 
@@ -131,7 +131,7 @@ def test_a_lab_with_a_folder_goes_on_in_another_process(tiny: Model, tmp_path: P
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr("neuroplast.training._SHOW_EVERY", 0.0)
-    with pytest.raises(Interrupted):
+    with pytest.raises(KeyboardInterrupt):
         Lab(tiny, target="reference", folder=tmp_path / "a", watch=interrupt).run(trials=20)
     assert list((tmp_path / "a").glob("*.checkpoint"))
     tree = Lab(tiny, target="reference", folder=tmp_path / "a").run(trials=20)
@@ -141,12 +141,24 @@ def test_a_lab_with_a_folder_goes_on_in_another_process(tiny: Model, tmp_path: P
     def none(*_: Any, **__: Any) -> None:
         raise AssertionError("a finished run was run again")
 
-    monkeypatch.setattr(Simulation, "run", none)
+    monkeypatch.setattr(Simulation, "train", none)
     xr.testing.assert_identical(Lab(tiny, target="reference", folder=tmp_path / "a").run(trials=20), tree)
     others: list[dict[str, Any]] = [{"trials": 21}, {"trials": 20, "rate": 0.2}, {"trials": 20, "record": False}]
     for other in others:
         with pytest.raises(AssertionError, match="run again"):
             Lab(tiny, target="reference", folder=tmp_path / "a").run(**other)
+
+
+def test_a_lab_runs_seeds_side_by_side_and_stores_long_runs_alone(tiny: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = Lab(tiny, target="reference", folder=tmp_path)
+    second = lab.run(1, trials=20)
+    trees = lab.runs([0, 1, 2], trials=20)
+    assert trees[1] is second and [tree.attrs["seed"] for tree in trees] == [0, 1, 2]
+    np.testing.assert_array_equal(trees[2]["learning/error"], Lab(tiny, target="reference").run(2, trials=20)["learning/error"])
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr("neuroplast.lab.SHORT", 0.0)
+    lab.runs([3, 4], trials=20)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".nc", ".nc"]
 
 
 def test_claims_are_judged(tiny: Model) -> None:

@@ -19,11 +19,12 @@ _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)
 
 
 def aligned(array: np.ndarray) -> np.ndarray:
-    """A copy at an address that vector code likes best."""
-    memory = np.empty(array.nbytes + ALIGNMENT, np.uint8)
+    """A copy at an address that vector code likes best. Memory of zeros is not touched before it is needed."""
+    memory = np.zeros(array.nbytes + ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT
     result = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
-    result[...] = array
+    if array.any():
+        result[...] = array
     return result
 
 
