@@ -378,8 +378,9 @@ class StepProgram:
         return tuple(name for name, a in self.arrays.items() if a.kind == "state")
 
     def lasting_names(self) -> tuple[str, ...]:
-        """Of these, the ones that the next trial does not start anew: what a checkpoint between two trials must hold."""
-        return tuple(name for name in self.state_names() if not (self.reset and self.arrays[name].reset))
+        """What a checkpoint between two trials holds: not the eligibilities that the next trial starts anew, which are large."""
+        anew = {name for op in self.after if isinstance(op, Learn) for name in op.eligibility if self.arrays[name].reset}
+        return tuple(name for name in self.state_names() if not (self.reset and name in anew))
 
     def digest(self) -> str:
         """A name for this program: equal for equal operations, sizes, constants and initial values."""

@@ -55,8 +55,11 @@ def top(path: Path) -> set[str]:
 
 
 def fresh(code: str) -> list[str]:
-    """Modules of HEAVY and of neuroplast that a fresh interpreter has loaded after ``code``."""
-    ask = f"{code}\nimport sys; print(*sorted(m for m in sys.modules if m.split('.')[0] in {(*HEAVY, 'neuroplast')!r}))"
+    """Modules of HEAVY and of neuroplast that a fresh interpreter has loaded after ``code``, but for those of pint, which looks
+    for Dask and with it loads much else.
+    """
+    wanted = f"m.split('.')[0] in {(*HEAVY, 'neuroplast')!r} and m not in before"
+    ask = f"import sys, pint; before = set(sys.modules)\n{code}\nprint(*sorted(m for m in sys.modules if {wanted}))"
     done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True, cwd=ROOT)
     return done.stdout.split()
 
