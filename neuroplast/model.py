@@ -108,17 +108,19 @@ class Model:
         return SimpleNamespace(**(defaults | {name: fitted(name, value, defaults) for name, value in changes.items()}))
 
     def simulation(self, values: SimpleNamespace, seed: int, target: Target | str | None = None) -> Simulation:
-        from neuroplast.simulation import Simulation
+        """target: None for the fastest that is here."""
+        from neuroplast.simulation import Simulation, fastest_target
 
-        return Simulation(self.network(values, seed), getattr(values, self.dt), target)
+        return Simulation(self.network(values, seed), getattr(values, self.dt), target or fastest_target())
 
     def replicas(
         self, values: SimpleNamespace, seeds: Iterable[int], target: Target | str | None = None, threads: int | None = None
     ) -> Simulation:
         """One simulation of a replica for each seed."""
-        from neuroplast.simulation import Simulation
+        from neuroplast.simulation import Simulation, fastest_target
 
-        return Simulation([self.network(values, seed) for seed in seeds], getattr(values, self.dt), target, threads=threads)
+        networks = [self.network(values, seed) for seed in seeds]
+        return Simulation(networks, getattr(values, self.dt), target or fastest_target(), threads=threads)
 
     def attributes(self, values: SimpleNamespace) -> dict[str, str]:
         """What the result of a run says about its model."""

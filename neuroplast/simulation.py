@@ -282,6 +282,13 @@ def _target(target: Target | str | None) -> Target:
     return target_named(target) if isinstance(target, str) else target
 
 
+def fastest_target() -> Target:
+    """The compiled target where a C++ compiler is found, else Brian2 with NumPy: for whole training runs."""
+    from neuroplast.backends.cpp.build import find_compiler
+
+    return target_named("compiled" if find_compiler() else "brian2-runtime")
+
+
 def default_target() -> Target:
     """Brian2's generated code as a library where a C++ compiler is found, else Brian2 with NumPy."""
     from neuroplast.backends.cpp.build import find_compiler
