@@ -72,6 +72,7 @@ def program(bench: Workbench, before: list, neurons: list, after: list, **more: 
 PRE, POST, SYNAPSE = (("trace", 1),), (("post noise", 1),), (("w", 1),)
 SIMPLE = (Product(1.5, PRE, POST, ()), Product(-0.4, PRE, (), ()))
 RANK_TWO = (*SIMPLE, Product(0.3, (("arrived", 1),), (("u", 2),), ()))
+STDP = (Product(1.5, PRE, (("post_spikes", 1),), ()), Product(-0.9, (("arrived", 1),), (("u", 1),), ()))
 POST_ONLY = (*SIMPLE, Product(0.05, (), POST, ()))
 WITH_WEIGHT = (*SIMPLE, Product(-0.2, (("arrived", 1),), (), SYNAPSE))
 
@@ -102,7 +103,7 @@ def network(
         law = SpikeTrace("arrived", 0.95, 0.0) if endless else SpikeTrace("arrived", 0.6, 0.1)
         b.arrays["trace"] = replace(b.arrays["trace"], trace=law)
     b.zeros("pre noise", N_PRE, kind="scratch")
-    for name in ("g", "u", "in"):
+    for name in ("g", "u", "in", "post_spikes"):
         b.zeros(name, N_POST)
     b.zeros("post noise", N_POST, kind="scratch")
     for name in ("M", "activity", "total"):
@@ -144,8 +145,9 @@ def network(
     neurons = [
         Map("pre", N_PRE, code(("v", f"0.9*v + {drive}*x + 0.07"), spikes, ("v", reset_v)),
             {"v": "v", "x": "pre noise", "out": "pre output"}),
-        Map("post", N_POST, code(("g", "0.8*g + arriving"), ("u", "tanh(u + (g - u)*0.1 + 0.01*x)")),
-            {"g": "g", "arriving": "in", "u": "u", "x": "post noise"}),
+        Map("post", N_POST, code(("g", "0.8*g + arriving"), ("u", "tanh(u + (g - u)*0.1 + 0.01*x)"),
+                                  ("z", "where(abs(x) > 1.3 + 0.1*u, 1, 0)")),
+            {"g": "g", "arriving": "in", "u": "u", "x": "post noise", "z": "post_spikes"}),
     ]
     eligibility = tuple(b.zeros(f"e{k}", n) for k in range(order + 1))
     pending = b.zeros("pending", n, reset=False) if update == "deferred" else None
@@ -161,7 +163,7 @@ def network(
         Remember("pre", "pre output", ring, depth, N_PRE, not graded),
     ]
     recordings = tuple(Recording(f"{a}/{s}", a, s, None, "all", a == "pre output" and not graded, "1", ()) for a, s in record)
-    values: dict[str, Any] = {"trial_end": (EndLearn(learn),), "recordings": recordings}
+    values: dict[str, Any] = {"trial_end": (EndLearn(learn),), "recordings": recordings, "populations": {"post": N_POST}}
     return program(b, before, neurons, after, **(values | more))
 
 

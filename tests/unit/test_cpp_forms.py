@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.programs import POST_ONLY, RANK_TWO, SIMPLE, STEPS, WITH_WEIGHT, Both, code, moved, network
+from support.programs import POST_ONLY, RANK_TWO, SIMPLE, STDP, STEPS, WITH_WEIGHT, Both, code, moved, network
 
 from neuroplast.backends.cpp import build
 from neuroplast.ir.program import (
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(build.find_compiler() is None, reason="no C++ co
 
 
 EVENTS, ACTIVE, HISTORY = "at jumps of presynaptic factors", "active presynaptic", "the whole change"
-MEMORYLESS, DENSE = "the outer product", "every synapse"
+PULSES, MEMORYLESS, DENSE = "at spikes of either side", "the outer product", "every synapse"
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "no bounds": (EVENTS, {}),
     "bounds each trial": (EVENTS, {"low": 0.05, "high": 0.25, "bound_each": "trial"}),
@@ -64,6 +64,11 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "long trials": (EVENTS, {"drive": 0.2, "endless": True, "steps": 1500, "rate": 0.001, "decay": 0.99}),
     "long trials, deferred": (HISTORY, {"drive": 0.2, "endless": True, "steps": 1500, "update": "deferred", "rate": 0.001}),
     "a trace that falls more slowly than memory": (EVENTS, {"drive": 0.2, "endless": True, "decay": 0.4, "steps": 600}),
+    "pairs of spikes": (PULSES, {"products": STDP, "low": 0.05, "high": 0.25}),
+    "pairs of spikes, one bound, long": (PULSES, {"products": STDP, "low": 0.0, "decay": 0.99, "steps": 1200, "rate": 0.002, "drive": 0.2}),
+    "pairs of spikes, bounds met often": (PULSES, {"products": STDP, "low": 0.1, "high": 0.15, "decay": 0.99, "rate": 0.05}),
+    "pairs of spikes that add up": (PULSES, {"products": STDP, "low": 0.05, "high": 0.25, "decay": 1.0, "rate": 0.001}),
+    "pairs of spikes without bounds": (EVENTS, {"products": STDP}),
     "graded without trace": (MEMORYLESS, {"graded": True, "decay": 0.0}),
     "graded without trace, with bounds": (
         MEMORYLESS, {"graded": True, "decay": 0.0, "low": 0.05, "high": 0.25, "products": RANK_TWO},
@@ -81,7 +86,8 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 SPARSE = (
-    "no bounds", "without a law", "rank two", "rank two with bounds", "mostly idle with bounds", "endless with rank two", "delays",
+    "no bounds", "pairs of spikes", "without a law", "rank two", "rank two with bounds", "mostly idle with bounds", "endless with rank two",
+    "delays",
     "deferred without reset", "deferred of order 1", "episodic and limited", "graded without trace, with bounds",
     "graded of order 2", "graded with delays",
     "weights in the drive",

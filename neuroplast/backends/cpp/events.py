@@ -7,6 +7,7 @@ import math
 from neuroplast.backends.cpp.dense import bounds_each_step, changing, end_learn, tag
 from neuroplast.backends.cpp.factors import fill, outer_products
 from neuroplast.backends.cpp.header import (
+    LAST_DIGITS,
     arrivals,
     fall,
     is_pulse,
@@ -20,8 +21,6 @@ from neuroplast.backends.cpp.header import (
 from neuroplast.backends.cpp.names import Names, number
 from neuroplast.ir.program import Deliver, Learn, StepProgram
 
-DIGITS = 1e-4
-"""How far powers of one base may fall: as many digits are lost, of sixteen."""
 LONGEST = 1024
 
 
@@ -72,7 +71,7 @@ class Events:
         """Steps of a base: until a trace, an eligibility, or an eligibility against a trace has fallen too far."""
         traces = [a for a in self.falls if a > 0.0]
         fastest = min([self.learn.decay, *traces, *(self.learn.decay / a for a in traces)])
-        return LONGEST if fastest >= 1.0 else max(1, min(LONGEST, int(math.log(DIGITS) / math.log(fastest))))
+        return LONGEST if fastest >= 1.0 else max(1, min(LONGEST, int(math.log(LAST_DIGITS) / math.log(fastest))))
 
     def bind(self) -> list[str]:
         learn, names, changed = self.learn, self.names, changing(self.learn)

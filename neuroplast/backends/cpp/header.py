@@ -10,6 +10,9 @@ from neuroplast.backends.cpp.factors import Outer, Side, fill
 from neuroplast.backends.cpp.names import Names, number
 from neuroplast.ir.program import Deliver, Learn, Map, Operation, SpikeTrace, StepProgram
 
+LAST_DIGITS = 1e-4
+"""How far powers of one base may fall: as many digits are lost, of sixteen."""
+
 
 def rule_constants(learn: Learn, names: Names, rank: int, numbers: dict[str, int], functions: dict[str, float]) -> list[str]:
     """A struct with what a rule's header needs to know."""

@@ -4,6 +4,7 @@
 
     history       update at the trial's end: a step only keeps the factors; their whole sum is made when the trial ends
     events        order 0, presynaptic traces of spikes: rows are touched when the trace jumps
+    pulses        the same with bounds in every step, where each term needs a spike of either side, as in STDP
     active rows   order 0: blocks of steps at once, and no work on rows whose presynaptic factor is zero
     memoryless    no eligibility trace: the weights take the outer product of the last step
     dense         every synapse in every step: always possible
@@ -23,6 +24,7 @@ from neuroplast.backends.cpp.factors import outer_products
 from neuroplast.backends.cpp.header import fall, is_pulse
 from neuroplast.backends.cpp.history import History
 from neuroplast.backends.cpp.names import Names
+from neuroplast.backends.cpp.pulses import Pulses, has_pulses
 from neuroplast.backends.cpp.rows import ActiveRows
 from neuroplast.ir.program import Deliver, EndLearn, Learn, Note, Operation, Product, StepProgram
 
@@ -126,7 +128,9 @@ def _choose(program: StepProgram, learn: Learn, names: Names) -> Form:
         len(learn.eligibility) == 1 and not trace_seen and not seen(changed, others)
         and learn.synapses.n >= SHORT_ROW * learn.synapses.n_pre and all(p in events for p in synaptic)
     ):
-        return Events(program, learn, names) if not events and has_events(program, learn) else ActiveRows(learn, names, events, own)
+        if not events and has_events(program, learn):
+            return Events(program, learn, names)
+        return Pulses(program, learn, names) if not synaptic and has_pulses(program, learn) else ActiveRows(learn, names, events, own)
     if len(learn.eligibility) == 1 and learn.decay == 0.0 and not synaptic and not trace_seen and not _written(program, learn):
         return Memoryless(learn, names)
     return Dense(learn, names)
