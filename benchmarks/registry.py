@@ -24,6 +24,10 @@ CASES = {
     "weight-noise-graded": "benchmarks.weight_noise:GRADED",
     "weight-noise-1e6": "benchmarks.weight_noise:SPIKES_LARGE",
     "weight-noise-graded-1e6": "benchmarks.weight_noise:GRADED_LARGE",
+    "scaling-1e4": "benchmarks.scaling:SMALL",
+    "scaling-1e5": "benchmarks.scaling:MIDDLE",
+    "scaling-1e6": "benchmarks.scaling:LARGE",
+    "scaling-1e7": "benchmarks.scaling:HUGE",
 }
 """Case -> where it is defined."""
 

@@ -15,7 +15,6 @@ from benchmarks.bci import network as bci
 from benchmarks.on_brian2 import SECOND
 from benchmarks.registry import Job
 
-
 AXES = "xyz"
 BODY = "corner : 1\nreward : 1\nexpected : 1\nerror : 1\n" + "".join(f"g{k} : 1\nc{k} : 1\nw{k} : 1\nv{k} : 1\n" for k in AXES)
 """Goal g, cursor c, direction w, velocity v."""

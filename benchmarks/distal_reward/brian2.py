@@ -63,7 +63,9 @@ class Parts:
         neurons.run_regularly(f"noise = {noise}", when="start", name="N_noise")
         given = "dopamine(t_in_timesteps % nT * DT)*int(t_in_timesteps > 0)"
         neurons.run_regularly(f"M = {given} + (M - {given})*keep_d", when="start", order=-1, name="N_dopamine")
-        fixed = b2.Synapses(neurons, neurons, on_pre="I_post += inhibition", name="S_I", delay=0 * SECOND, namespace={"inhibition": distal.W_I})
+        fixed = b2.Synapses(
+            neurons, neurons, on_pre="I_post += inhibition", name="S_I", delay=0 * SECOND, namespace={"inhibition": distal.W_I}
+        )
         fixed.connect(i=inhibiting + distal.N_E, j=inhibited)
         self.objects: list[Any] = [neurons, fixed]
 

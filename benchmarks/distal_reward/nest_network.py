@@ -7,7 +7,7 @@ deliveries, n jumps at dopamine spikes, b = -0.002 is the floor. Dopamine reache
 
 from __future__ import annotations
 
-import nest
+import nest  # pyright: ignore[reportMissingImports]  # lives in an environment of its own
 import numpy as np
 
 from benchmarks.distal_reward import network as distal
