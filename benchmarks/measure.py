@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from benchmarks.peers import how_to_install, interpreter
 from benchmarks.registry import ROOT, Case, Implementation, load
 
 Say = Callable[[str], None]
@@ -61,6 +62,10 @@ class Worker:
     """One implementation in a process of its own, with caches and home folder of its own."""
 
     def __init__(self, case: Case, name: str, job: dict[str, Any], limit: float, log: Path) -> None:
+        peer = case[name].peer if not job["against"] else ""
+        python = interpreter(peer) if peer else Path(sys.executable)
+        if python is None:
+            raise Unavailable(how_to_install(peer))
         home = Path(job["folder"])
         home.mkdir(parents=True, exist_ok=True)
         places = ("HOME", "XDG_CACHE_HOME", "NEUROPLAST_CACHE", "NUMBA_CACHE_DIR", "MPLCONFIGDIR")
@@ -69,7 +74,7 @@ class Worker:
         began = time.perf_counter()
         with log.open("ab") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.worker", case.name, name], cwd=ROOT, env=environment, text=True,
+                [str(python), "-m", "benchmarks.worker", case.name, name], cwd=ROOT, env=environment, text=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
             )
         self.lines: queue.Queue[str] = queue.Queue()
@@ -142,7 +147,7 @@ class Measurement:
                     if self._checks(implementation):
                         self._check(implementation, row)
                 except Unavailable as error:
-                    row.problem = f"missing: {error}"
+                    row.problem = str(error) if str(error).startswith("not installed") else f"missing: {error}"
                 except Failed as error:
                     row.problem = f"failed: {error}"
             for name in [name for name in workers if self.rows[name].problem]:

@@ -19,10 +19,15 @@ CASES = {
     "song": "benchmarks.song:CASE",
     "rnn": "benchmarks.rnn:CASE",
     "bci": "benchmarks.bci:CASE",
+    "distal-reward": "benchmarks.distal_reward:CASE",
     "weight-noise": "benchmarks.weight_noise:SPIKES",
     "weight-noise-graded": "benchmarks.weight_noise:GRADED",
     "weight-noise-1e6": "benchmarks.weight_noise:SPIKES_LARGE",
     "weight-noise-graded-1e6": "benchmarks.weight_noise:GRADED_LARGE",
+    "scaling-1e4": "benchmarks.scaling:SMALL",
+    "scaling-1e5": "benchmarks.scaling:MIDDLE",
+    "scaling-1e6": "benchmarks.scaling:LARGE",
+    "scaling-1e7": "benchmarks.scaling:HUGE",
 }
 """Case -> where it is defined."""
 
@@ -84,6 +89,7 @@ class Implementation:
     remark: where its semantics or its conditions differ.  quick: part of --quick.
     checked: False where no outcome can be compared.  tolerance: of the comparison, relative to the largest change.
     against: options of the reference that it is compared with, where they are not the usual ones.
+    peer: runs in the environment of this peer (benchmarks/peers.py).
     """
 
     name: str
@@ -95,6 +101,7 @@ class Implementation:
     checked: bool = True
     tolerance: float = 1e-9
     against: Mapping[str, Any] = field(default_factory=dict)
+    peer: str = ""
 
     def make(self) -> Runner:
         """The runner; called in the process that runs it."""

@@ -47,7 +47,9 @@ CASE = Case(
         _brian2("brian2-standalone", "Standalone", quick=True),
         _cpp("cpp", "by hand, change and product in one pass over the weights: the limit for inputs of any kind", quick=True),
         _cpp("cpp-deferred", "changes of eight steps kept as pairs of vectors, then folded in", form=1),
-        _cpp("cpp-single", "as cpp in single precision", tolerance=1e-3, flags=("-DREAL=float",)),
+        # changes at the small learning rate are a thousandth of the model's, near the rounding of weights of 30 in single precision:
+        # 2 % of the change is lost; with the model's own rate it was 2e-5
+        _cpp("cpp-single", "as cpp in single precision, which loses 2 % of such small changes", tolerance=5e-2, flags=("-DREAL=float",)),
         _cpp("cpp-encoder", "uses that these inputs lie in three dimensions: 3 numbers a unit in place of 100", form=2),
     ),
 )

@@ -38,26 +38,27 @@ def pointer(array: np.ndarray) -> ctypes.c_void_p:
 
 
 class Cpp:
-    """form: how plasticity is done, one of FORMS.  precision: "double" or "single"."""
+    """form: how plasticity is done, one of FORMS.  precision: "double" or "single".  n_hvc, n_ra: sizes, compiled in."""
 
-    def __init__(self, form: str, precision: str = "double") -> None:
+    def __init__(self, form: str, precision: str = "double", n_hvc: int = song.N_HVC, n_ra: int = song.N_RA) -> None:
+        self.n_hvc, self.n_ra = n_hvc, n_ra
         self.form, self.single = FORMS.index(form), int(precision == "single")
         self.steps = song.STEPS
 
     def prepare(self, job: Job) -> None:
         self.steps = job.steps
-        name = hashlib.blake2b(SOURCE.read_bytes(), digest_size=8).hexdigest()
+        name = f"{hashlib.blake2b(SOURCE.read_bytes(), digest_size=8).hexdigest()}_{self.n_hvc}_{self.n_ra}"
         path = job.folder / f"song_{name}.so"
         if not path.exists():
-            subprocess.run(["g++", *FLAGS, str(SOURCE), "-o", str(path)], check=True)
+            subprocess.run(["g++", *FLAGS, f"-DHVC={self.n_hvc}", f"-DRA={self.n_ra}", str(SOURCE), "-o", str(path)], check=True)
         self.library = ctypes.CDLL(str(path))
         self.library.song_new.restype = ctypes.c_void_p
         data = job.arrays()
-        unit, step = song.hvc_spikes(job.steps)
+        unit, step = song.hvc_spikes(job.steps, self.n_hvc)
         order = np.argsort(step, kind="stable")
         offsets = np.searchsorted(step[order], np.arange(job.steps + 1)).astype(np.int32)
-        self.given = np.ascontiguousarray(data["lman"].reshape(-1, song.N_RA), np.uint8)  # read while it runs
-        arrays = (constants(), data["w"], data["v"], data["g"], song.target(job.steps), song.motor_weights(), offsets)
+        self.given = np.ascontiguousarray(data["lman"].reshape(-1, self.n_ra), np.uint8)  # read while it runs
+        arrays = (constants(), data["w"], data["v"], data["g"], song.target(job.steps), song.motor_weights(self.n_ra), offsets)
         arrays = (*map(np.ascontiguousarray, arrays), unit[order].astype(np.int32))
         self.song = ctypes.c_void_p(
             self.library.song_new(
@@ -70,6 +71,6 @@ class Cpp:
         self.library.song_run(self.song, ctypes.c_long(trials))
 
     def outcome(self) -> np.ndarray:
-        weights = np.empty((song.N_HVC, song.N_RA))
+        weights = np.empty((self.n_hvc, self.n_ra))
         self.library.song_weights(self.song, pointer(weights))
         return weights

@@ -36,10 +36,10 @@ NOISE_MEAN = float(LMAN_WEIGHT * LMAN_CHANCE / (1.0 - np.exp(-DT / TAU_N)))
 """Mean of g_N as the rule sees it: after the arrivals of the step."""
 
 
-def hvc_spikes(steps: int = STEPS) -> tuple[np.ndarray, np.ndarray]:
+def hvc_spikes(steps: int = STEPS, n_hvc: int = N_HVC) -> tuple[np.ndarray, np.ndarray]:
     """(unit, step) of every HVC spike of a trial."""
-    unit = np.repeat(np.arange(N_HVC), BURST_SPIKES)
-    step = unit * BURST_START + np.tile(np.arange(BURST_SPIKES) * BURST_INTERVAL, N_HVC)
+    unit = np.repeat(np.arange(n_hvc), BURST_SPIKES)
+    step = unit * BURST_START * N_HVC // n_hvc + np.tile(np.arange(BURST_SPIKES) * BURST_INTERVAL, n_hvc)
     return unit[step < steps], step[step < steps]
 
 
@@ -55,13 +55,14 @@ def target(steps: int = STEPS) -> np.ndarray:
     )
 
 
-def motor_weights() -> np.ndarray:
-    """Weight of RA unit i on readout i div 100."""
-    return np.where(np.arange(N_RA) % 2 == 0, MOTOR_WEIGHT, -MOTOR_WEIGHT)
+def motor_weights(n_ra: int = N_RA) -> np.ndarray:
+    """Weight of RA unit i, which is on readout 0 in the first half of them, else on readout 1."""
+    return np.where(np.arange(n_ra) % 2 == 0, MOTOR_WEIGHT, -MOTOR_WEIGHT) * (N_RA / n_ra)
 
 
-def song(steps: int = STEPS, floor: float = FLOOR) -> Network:
-    """The network. A trial goes on where the last one ended: nothing is reset (reset=False), as in the peers."""
+def song(steps: int = STEPS, floor: float = FLOOR, n_hvc: int = N_HVC, n_ra: int = N_RA) -> Network:
+    """The network; of another size, its weights are scaled so that a unit hears as much. A trial goes on where the last one ended:
+    nothing is reset (reset=False), as in the peers."""
     from neuroplast import (
         LIF,
         Conductance,
@@ -85,9 +86,9 @@ def song(steps: int = STEPS, floor: float = FLOOR) -> Network:
     from neuroplast.units import Hz, mV, second
 
     network = Network("song", seed=1)
-    unit, step = hvc_spikes(steps)
-    hvc = network.add(Population("HVC", N_HVC, SpikeSequence(unit, step * DT * second)))
-    lman = network.add(Population("LMAN", N_RA, Poisson(LMAN_RATE * Hz)))
+    unit, step = hvc_spikes(steps, n_hvc)
+    hvc = network.add(Population("HVC", n_hvc, SpikeSequence(unit, step * DT * second)))
+    lman = network.add(Population("LMAN", n_ra, Poisson(LMAN_RATE * Hz)))
     membrane = LIF(
         tau=TAU_M * second, v_rest=REST * 1e3 * mV, v_threshold=THRESHOLD * 1e3 * mV, v_reset=RESET * 1e3 * mV,
         v_initial=Uniform(REST * 1e3 * mV, THRESHOLD * 1e3 * mV),
@@ -95,10 +96,10 @@ def song(steps: int = STEPS, floor: float = FLOOR) -> Network:
     empiric = SynapticNoise(
         source=lman, weight=LMAN_WEIGHT, synapse=Conductance(tau=TAU_N * second, reversal=REVERSAL * 1e3 * mV)
     )
-    ra = network.add(Population("RA", N_RA, membrane, noise=empiric))
+    ra = network.add(Population("RA", n_ra, membrane, noise=empiric))
     motor = network.add(Population("motor", N_MOTOR, Readout(tau=TAU_MOTOR * second)))
-    to_motor = Pairs(np.arange(N_RA), np.arange(N_RA) // (N_RA // N_MOTOR))
-    network.add(Projection(ra, motor, weight=motor_weights(), synapse=Delta(), connectivity=to_motor))
+    to_motor = Pairs(np.arange(n_ra), np.arange(n_ra) // (n_ra // N_MOTOR))
+    network.add(Projection(ra, motor, weight=motor_weights(n_ra), synapse=Delta(), connectivity=to_motor))
     network.add(
         TrackTarget(
             readout=motor, target=target(steps), interval=DT * second, steps=steps, threshold=REWARD_DISTANCE, reset=False
@@ -112,33 +113,33 @@ def song(steps: int = STEPS, floor: float = FLOOR) -> Network:
     )
     network.add(
         Projection(
-            hvc, ra, weight=Uniform(0.0, W_FIRST), synapse=Conductance(tau=TAU_E * second, reversal=REVERSAL * 1e3 * mV),
+            hvc, ra, weight=Uniform(0.0, W_FIRST * N_HVC / n_hvc), synapse=Conductance(tau=TAU_E * second, reversal=REVERSAL * 1e3 * mV),
             plasticity=rule,
         )
     )
     return network
 
 
-def program(steps: int = STEPS, floor: float = FLOOR) -> StepProgram:
+def program(steps: int = STEPS, floor: float = FLOOR, n_hvc: int = N_HVC, n_ra: int = N_RA) -> StepProgram:
     """The step program of the network."""
     from neuroplast.ir.discretize import discretize
     from neuroplast.units import second
 
-    return discretize(song(steps, floor), DT * second)
+    return discretize(song(steps, floor, n_hvc, n_ra), DT * second)
 
 
 LEARNED = "HVC_RA_weight"
 """What is learned, as the step program calls it."""
 
 
-def shared_arrays(steps: int, trials: int) -> dict[str, np.ndarray]:
+def shared_arrays(steps: int, trials: int, n_hvc: int = N_HVC, n_ra: int = N_RA) -> dict[str, np.ndarray]:
     """What peers get from us, so that they run the same network: first weights (n_pre, n_post), potentials and
     noise conductances; and, to be compared with the Reference, the LMAN spikes (trials, steps, n) that the Reference draws."""
     from neuroplast.ir.program import Draw, draw, stream_key
 
-    made = program(steps)
+    made = program(steps, n_hvc=n_hvc, n_ra=n_ra)
     law = next(op for op in made.before if isinstance(op, Draw) and op.target == "LMAN_uniform")
     key = stream_key(made.seed, law.stream)
-    uniform = np.array([[draw(law.law, N_RA, key, n, t, 0) for n in range(steps)] for t in range(trials)])
+    uniform = np.array([[draw(law.law, n_ra, key, n, t, 0) for n in range(steps)] for t in range(trials)])
     first = {name: made.arrays[array].initial for name, array in (("w", LEARNED), ("v", "RA_v"), ("g", "RA_g_RA_noise"))}
-    return {**first, "w": first["w"].reshape(N_HVC, N_RA), "lman": uniform < LMAN_CHANCE}
+    return {**first, "w": first["w"].reshape(n_hvc, n_ra), "lman": uniform < LMAN_CHANCE}

@@ -1,5 +1,5 @@
 // The benchmark network `song` by hand: the limit that targets are measured against. Same network and same law of a step as
-// network.py, nothing general: sizes are constants, the network loop is one pass over RA, and plasticity comes in three forms:
+// network.py, nothing general: sizes are constants (-DHVC=500 -DRA=200), the network loop is one pass over RA, and plasticity comes in three forms:
 //   Dense   every synapse in every step;
 //   Active  rows whose presynaptic trace is not zero; two scalars a row carry what an untouched row misses (A, D);
 //   Exact   rows only when their unit spikes, by two running sums P, Q for each postsynaptic unit.
@@ -13,7 +13,7 @@
 
 namespace {
 
-constexpr int NH = 500, NR = 200, NM = 2, DELAY = 251, REBASE = 200, LANES = 16, DRAWS = 208;
+constexpr int NH = HVC, NR = RA, NM = 2, DELAY = 251, REBASE = 200, LANES = 16, DRAWS = (NR + 15) / 16 * 16;
 
 struct Constants { double dt, a_s, a_e, a_n, a_motor, d, h, rest, threshold, reset, reversal, chance, lman_weight, mean, floor,
                           eta, w_max, distance; };
