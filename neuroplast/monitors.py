@@ -22,7 +22,8 @@ class Monitor(Node):
     of: the node.  variable: one of its signals (projections: "weight", "eligibility", "noise", "q"; modulators: "value",
     "reward").  every: None for each step, a time, or "trial" for the value when a trial ends.
     trials: which trials are recorded: "ends" (the first and the last), "all", or a sequence of trial numbers (negative ones
-    count from the end).  units: indices of units or synapses to record, None for all.
+    count from the end).  units: numbers of the units or synapses to record, None for all. Synapses are counted as their weights
+    are given: pairs in their order, else by place in the matrix (n_post, n_pre), number post n_pre + pre.
     """
 
     of: Union[Population, Projection, Modulator]

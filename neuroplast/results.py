@@ -43,7 +43,7 @@ def build(
     datasets: dict[str, xr.Dataset] = {"/": xr.Dataset(attrs=_root_attributes(program, saved, target, report, attributes))}
     datasets["/learning"] = _learning(program, saved)
     for recording in program.recordings:
-        datasets[f"/recordings/{recording.name}"] = _recording(recording, saved.recordings.get(recording.name, {}), program.dt)
+        datasets[f"/recordings/{recording.name}"] = _recording(recording, saved.recordings.get(recording.name, {}), program)
     datasets["/weights_initial"] = _weights(program, saved.start)
     datasets["/weights_final"] = _weights(program, saved.arrays)
     datasets["/state_final"] = _state(program, saved.arrays)
@@ -90,17 +90,23 @@ def _learning(program: StepProgram, saved: Saved) -> xr.Dataset:
     return xr.Dataset(variables, coords={"trial": trials})
 
 
-def _recording(recording: Recording, by_trial: Mapping[int, np.ndarray], dt: float) -> xr.Dataset:
+def _recording(recording: Recording, by_trial: Mapping[int, np.ndarray], program: StepProgram) -> xr.Dataset:
     trials = sorted(by_trial)
     node = _owner(recording)
     variable = recording.name[len(node) + 1 :]
     about = {"units": recording.unit, "of": node, "variable": variable, "array": recording.array}
     coords: dict[str, Any] = {"trial": ("recorded", np.array(trials, dtype=np.int64))}
-    if recording.units is not None:
+    places = recording.units if recording.units is not None else slice(None)
+    if recording.numbers is not None:
+        coords["unit"] = np.asarray(recording.numbers, dtype=np.int64)
+        for side in ("pre", "post"):
+            of_synapse = program.arrays[f"{node}_{side}"].initial.ravel()[places]
+            coords[side] = ("unit", of_synapse, {"units": "1", "long_name": f"index of the {side}synaptic unit"})
+    elif recording.units is not None:
         coords["unit"] = np.asarray(recording.units, dtype=np.int64)
     kind = np.uint8 if recording.spikes else float
     if not trials:
-        width = 0 if recording.units is None else len(recording.units)
+        width = len(coords["unit"]) if "unit" in coords else 0
         dims = ("recorded", "time", "unit") if recording.stride else ("recorded", "unit")
         return xr.Dataset({"value": (dims, np.zeros((*(0 for _ in dims[:-1]), width), kind), about)}, coords=coords)
     coords.setdefault("unit", np.arange(by_trial[trials[0]].shape[1]))
@@ -111,7 +117,7 @@ def _recording(recording: Recording, by_trial: Mapping[int, np.ndarray], dt: flo
     values = np.full((len(trials), lengths.max(), by_trial[trials[0]].shape[1]), 0 if recording.spikes else np.nan, kind)
     for row, trial in enumerate(trials):
         values[row, : lengths[row]] = by_trial[trial]
-    coords["time"] = ("time", (1 + np.arange(lengths.max())) * recording.stride * dt, {"units": "s"})
+    coords["time"] = ("time", (1 + np.arange(lengths.max())) * recording.stride * program.dt, {"units": "s"})
     length = ("recorded", lengths, {"units": "1", "long_name": "samples in this trial; what follows them is padding"})
     return xr.Dataset({"value": (("recorded", "time", "unit"), values, about), "length": length}, coords=coords)
 

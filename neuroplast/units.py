@@ -66,8 +66,10 @@ _EXAMPLES = {
 }
 
 
-def unit_name(dimension: str) -> str:
-    """'time' -> 's'. A unit name that is no dimension of the table is given back."""
+def unit_name(dimension: str | pint.Unit) -> str:
+    """'time' -> 's'. A unit, or a unit's name that is no dimension of the table, is given back as text."""
+    if not isinstance(dimension, str):
+        return f"{dimension:~}" or "1"
     return "1" if dimension == "1" else f"{SI_UNITS[dimension]:~}" if dimension in SI_UNITS else dimension
 
 

@@ -222,6 +222,13 @@ class Interpreter:
     def _(self, op: EndLearn) -> None:
         learn = op.learn
         target = self.arrays[learn.target]
+        if op.closing:
+            change = learn.step_rate * self.arrays[learn.modulator][0] * self.arrays[learn.eligibility[-1]]
+            if learn.update == "continuous":
+                target += change
+            else:
+                assert learn.pending is not None
+                self.arrays[learn.pending] += change
         if learn.update == "deferred":
             assert learn.pending is not None
             target += self.arrays[learn.pending]

@@ -95,15 +95,20 @@ def _recording(monitor: Monitor, b: Builder) -> Recording:
         stride = 1
     else:
         stride = b.steps_of(float(monitor.si.interval), name, "every", monitor.where, least=1)
-    units = None if monitor.units is None else np.asarray(monitor.units, np.int64)
-    size = b.arrays[array].initial.size
-    if units is not None and np.any((units < 0) | (units >= size)):
-        raise DescriptionError(
-            f"a monitor reads number {int(units[(units < 0) | (units >= size)][0])} of '{name}'", where=monitor.where,
-            allowed=f"0 to {size - 1}",
-        )
+    known = b.graph.connections[of.name].numbers if isinstance(of, Projection) else np.arange(b.arrays[array].initial.size)
+    numbers, units = known, None
+    if monitor.units is not None:
+        numbers = np.asarray(monitor.units, np.int64)
+        missing = numbers[~np.isin(numbers, known)]
+        if missing.size:
+            highest = int(known.max(initial=-1))
+            allowed = f"0 to {highest}" + ("" if highest + 1 == known.size else ", where there is a synapse")
+            raise DescriptionError(f"a monitor reads number {int(missing[0])} of '{name}'", where=monitor.where, allowed=allowed)
+        order = np.argsort(known)
+        units = order[np.searchsorted(known, numbers, sorter=order)].astype(np.int64)
     return Recording(
-        name, array, stride, units, monitor.trials if stride else "all", variable == "spikes", b.arrays[array].unit, ("time", dim)
+        name, array, stride, units, monitor.trials if stride else "all", variable == "spikes", b.arrays[array].unit, ("time", dim),
+        numbers if isinstance(of, Projection) else None,
     )
 
 

@@ -38,7 +38,10 @@ from neuroplast.tasks.task import Task
 
 @dataclass(frozen=True)
 class Connection:
-    """A projection with its arrays, sorted by (pre, post). weight (n,) in SI of ``dimension``; delay: seconds, scalar or (n,)."""
+    """A projection with its arrays, sorted by (pre, post). weight (n,) in SI of ``dimension``; delay: seconds, scalar or (n,).
+
+    numbers: (n,) how the user counts the synapses: pairs in their order, else the places of a matrix (n_post, n_pre).
+    """
 
     node: Projection
     pre: np.ndarray
@@ -47,6 +50,16 @@ class Connection:
     delay: np.ndarray
     q: np.ndarray | None
     dimension: str | pint.Unit
+    numbers: np.ndarray
+
+    def arranged(self, values: np.ndarray, what: str, where: Source | None) -> np.ndarray:
+        """Values in the user's order, shape (..., n) for pairs and (..., n_post, n_pre) else, in the order of the synapses (..., n)."""
+        listed = isinstance(self.node.connectivity, (Pairs, OneToOne))
+        shape = (self.n,) if listed else (self.node.post.size, self.node.pre.size)
+        if values.shape[-len(shape) :] != shape:
+            allowed = f"(..., {', '.join(map(str, shape))}): " + ("in the order of the pairs" if listed else "(post, pre), as weights")
+            raise DescriptionError(f"{what} does not fit", where=where, got=f"shape {values.shape}", allowed=allowed)
+        return values.reshape(*values.shape[: -len(shape)], -1)[..., self.numbers]
 
     @property
     def dense(self) -> bool:
@@ -287,6 +300,7 @@ def _connect(projection: Projection, seed: int) -> Connection:
     return Connection(
         projection, pre[order], post[order], weight[order], delay[order] if delay.ndim else delay,
         None if q is None else q[order], dimension,
+        np.arange(pre.size)[order] if listed else post.astype(np.int64) * projection.pre.size + pre,
     )
 
 

@@ -14,7 +14,7 @@ from neuroplast.ir.builder import REWARD, TOTAL, TRIAL_TYPE, Builder
 from neuroplast.ir.neurons import output_signal
 from neuroplast.ir.program import DelayLine, Row, SetRow, Sum
 from neuroplast.modulation import Critic, Dopamine, Modulator, PairedPass, PerTrialType, RunningMean
-from neuroplast.neurons import LIF, Poisson
+from neuroplast.neurons import LIF, Bernoulli, Poisson
 from neuroplast.noise import SynapticNoise
 from neuroplast.synapses import Release
 from neuroplast.units import si
@@ -25,7 +25,7 @@ TRIAL_TYPES = 64
 
 def lower_modulator(modulator: Modulator, b: Builder) -> None:
     """Add the operations that compute ``<name>_value`` in each step and ``<name>_end`` when a trial ends."""
-    name, baseline = modulator.name, modulator.baseline
+    name, baseline, begun = modulator.name, modulator.baseline, len(b.before)
     reward, error, value, end = (
         b.array(f"{name}_{part}", np.zeros(1), reset=None if part != "end" else False) for part in ("reward", "error", "value", "end")
     )
@@ -80,6 +80,12 @@ def lower_modulator(modulator: Modulator, b: Builder) -> None:
         a = float(np.exp(-b.dt / modulator.si.tau))
         text = f"{text} + (value - {text})*{a!r}"
     b.before.append(b.scalar_map(name, [("value", text)], bind))
+    if b.reset and not isinstance(baseline, PairedPass):
+        # no step follows the last one: its reward is taken when the trial ends, and rules make one more change (EndLearn)
+        b.trial_end.extend(b.before[begun:])
+        if steps:
+            asked = f"{steps * b.dt:g} s"
+            b.note(name, "rewards of the end of a trial", f"acted on {asked} later", "lost: the trial is over", modulator.where)
     b.trial_end.append(b.scalar_map(name, [("end", f"{gain}*({end_error})")], bind))
     b.baselines.extend(after_learning)
 
@@ -96,6 +102,11 @@ def _check_paired(modulator: Modulator, baseline: PairedPass, b: Builder) -> Non
                 raise DescriptionError(
                     f"the noise of '{population.name}' comes from spikes and cannot be switched off for a first pass",
                     where=baseline.where, do="PairedPass(noise='other')",
+                )
+            if isinstance(population.neuron, Bernoulli):
+                raise DescriptionError(
+                    f"the chance in the units of '{population.name}' cannot be switched off for a first pass", where=baseline.where,
+                    got="Bernoulli units", do="PairedPass(noise='other')",
                 )
         for connection in b.graph.connections.values():
             if isinstance(connection.node.release, Release):

@@ -34,6 +34,7 @@ from neuroplast.neurons import (
 )
 from neuroplast.node import Normal, Uniform
 from neuroplast.synapses import Conductance, Current, Delta, Graded
+from neuroplast.units import SI_UNITS, registry, unit_name
 
 
 def lower_population(population: Population, b: Builder) -> None:
@@ -81,7 +82,7 @@ def _filtered_inputs(incoming: list[Connection], code: Code, b: Builder) -> dict
         if isinstance(synapse, (Conductance, Current)):
             prefix = "g_" if isinstance(synapse, Conductance) else "i_"
             _check_dt(projection.post, b, f"tau of the synapse of '{projection.name}'", synapse.si.tau)
-            name = code.state(f"{prefix}{projection.name}", 0.0)
+            name = code.state(f"{prefix}{projection.name}", 0.0, unit_name(connection.dimension))
             b.signals[owner, name] = code.bind[name]
             code.set(name, f"{name}*{_decay(code, f'decay_{projection.name}', synapse.si.tau, b)} + {arrived}")
             inputs[type(synapse)].append((connection, name))
@@ -93,6 +94,15 @@ def _filtered_inputs(incoming: list[Connection], code: Code, b: Builder) -> dict
 def _decay(code: Code, name: str, tau: object, b: Builder) -> str:
     with np.errstate(divide="ignore"):  # a tau of zero forgets at once
         return code.number(name, np.exp(-b.dt / np.asarray(tau, float)))
+
+
+def _unit(parsed: Equations, name: str) -> str:
+    """The unit that a variable of equations has in SI."""
+    unit = parsed.units.get(name)
+    if unit is None or unit.dimensionless:
+        return "1"
+    known = (u for u in SI_UNITS.values() if registry.Unit(u).is_compatible_with(unit))
+    return f"{next(known, registry.Quantity(1.0, unit).to_base_units().units):~}"
 
 
 def _sum(terms: list[str]) -> str:
@@ -235,7 +245,7 @@ def _(neuron: Bernoulli, population: Population, incoming: list[Connection], cod
 def _(neuron: Poisson, population: Population, incoming: list[Connection], code: Code, b: Builder) -> None:
     draw = code.use("uniform", b.array(f"{population.name}_uniform", np.ones(population.size), kind="scratch"))
     probe = population.name in b.graph.noise_sources
-    b.before.append(Draw(f"{population.name}_uniform", "uniform", population.name, probe=probe))
+    b.before.append(Draw(f"{population.name}_uniform", "uniform", f"spikes/{population.name}", probe=probe))
     spikes, rate = code.state("spikes", 0.0), np.asarray(neuron.si.rate, float)
     external = _external(population, code, b)
     if external:
@@ -309,16 +319,16 @@ def _(neuron: EquationNeuron, population: Population, incoming: list[Connection]
     for name, value in parsed.parameters.items():
         value = drawn(name, value)
         if name in graded or name in {t for t, _ in parsed.reset_statements(neuron.reset, where)}:
-            names[name] = code.state(name, value)
+            names[name] = code.state(name, value, _unit(parsed, name))
             b.signals[population.name, name] = code.bind[name]
         else:
             names[name] = code.number(name, np.broadcast_to(value, (population.size,)) if np.ndim(value) else value)
             if (population.name, name) not in b.signals:
                 everywhere = np.array(np.broadcast_to(np.asarray(value, float), (population.size,)))
-                bound = code.bind.get(name) or b.array(f"{population.name}_{name}", everywhere, kind="constant")
+                bound = code.bind.get(name) or b.array(f"{population.name}_{name}", everywhere, _unit(parsed, name), kind="constant")
                 b.signals[population.name, name] = bound
     for name in parsed.differential:
-        names[name] = code.state(name, drawn(name, parsed.initial.get(name, 0.0)))
+        names[name] = code.state(name, drawn(name, parsed.initial.get(name, 0.0)), _unit(parsed, name))
         b.signals[population.name, name] = code.bind[name]
     inputs = _filtered_inputs(incoming, code, b)
     for variable in sorted(v for v in graded if v):
@@ -350,7 +360,7 @@ def _(neuron: EquationNeuron, population: Population, incoming: list[Connection]
         after = f"{name} + {b.dt!r}*slope_{name}" if neuron.method == "euler" else f"slope_{name}"
         code.set(name, f"where({refractory} > 0.5, {name}, {after})" if refractory and name in parsed.held else after)
     for name, text in subs.items():
-        b.signals[population.name, name] = code.bind[code.state(f"{name}_", 0.0)]
+        b.signals[population.name, name] = code.bind[code.state(f"{name}_", 0.0, _unit(parsed, name))]
         code.set(f"{name}_", text)
     if neuron.threshold is not None:
         spikes = code.state("spikes", 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pint
@@ -16,6 +17,7 @@ from neuroplast.neurons import LIF, Poisson
 from neuroplast.noise import Frozen, Impulses, Noise, OrnsteinUhlenbeck, SynapticNoise, White
 from neuroplast.plasticity import signal_of
 from neuroplast.synapses import Conductance, Current
+from neuroplast.units import unit_name
 
 
 def add_population_noise(population: Population, code: Code, b: Builder) -> str | None:
@@ -32,13 +34,14 @@ def add_population_noise(population: Population, code: Code, b: Builder) -> str 
         mean = _stationary_mean(population, noise, b)
         carrier = code.bind[value]  # starts from its mean: a trial does not begin with the noise switched off
         b.arrays[carrier] = dataclasses.replace(b.arrays[carrier], initial=np.full(population.size, mean))
-        code.state("noise", 0.0)
+        code.state("noise", 0.0, b.arrays[carrier].unit)
         code.set("noise", f"{value} - {mean!r}")
         b.signals[population.name, "noise"] = code.bind["noise"]
         return None
-    code.state("noise", 0.0, reset=False if isinstance(noise, White) and noise.every == "trial" else None)
+    once = isinstance(noise, White) and noise.every == "trial"
+    code.state("noise", 0.0, unit_name(noise_dimension(population)), reset=False if once else None)
     b.signals[population.name, "noise"] = code.bind["noise"]
-    for text in _statements(noise, noise_dimension(population), f"{population.name}_noise", code, b):
+    for text in _statements(noise, noise_dimension(population), f"noise/{population.name}", code, b):
         code.set("noise", text)
     return "noise"
 
@@ -58,8 +61,9 @@ def add_weight_noise(connection: Connection, b: Builder, at_spikes: bool) -> tup
         if drawn is not None:
             b.note(connection.node.name, "noise of the weights", "a new value in each step", "drawn when spikes arrive: the same law")
             return drawn.x, drawn
-    code.state("noise", 0.0, reset=False if isinstance(noise, White) and noise.every == "trial" else None)
-    for text in _statements(noise, connection.dimension, f"{connection.node.name}_noise", code, b):
+    once = isinstance(noise, White) and noise.every == "trial"
+    code.state("noise", 0.0, unit_name(connection.dimension), reset=False if once else None)
+    for text in _statements(noise, connection.dimension, f"weight noise/{connection.node.name}", code, b, connection):
         code.set("noise", text)
     if code.statements:
         b.before.append(code.map())
@@ -85,11 +89,11 @@ def _at_spikes(connection: Connection, noise: Noise, code: Code, b: Builder) -> 
         decay = float(np.exp(-b.dt / tau))
     elif not isinstance(noise, White) or noise.every != "step":
         return None
-    value = to_si(noise.std, connection.dimension, f"{what}.std", noise.where)
+    value = _each(to_si(noise.std, connection.dimension, f"{what}.std", noise.where), f"{what}.std", noise, connection)
     code.number("noise_std", value)
     std = code.bind["noise_std"] if "noise_std" in code.bind else float(np.asarray(value, float).flat[0])
-    x, seen = code.state("noise", 0.0), b.array(f"{node.name}_noise_seen", np.full(node.pre.size, -1.0))
-    return DrawnAtSpikes(code.bind[x], seen, decay, std, _law(noise) if isinstance(noise, White) else "normal", f"{node.name}_noise")
+    x, seen = code.state("noise", 0.0, unit_name(connection.dimension)), b.array(f"{node.name}_noise_seen", np.full(node.pre.size, -1.0))
+    return DrawnAtSpikes(code.bind[x], seen, decay, std, _law(noise) if isinstance(noise, White) else "normal", f"weight noise/{node.name}")
 
 
 def _fresh(code: Code, b: Builder, name: str, law: str, stream: str, each: str = "step") -> str:
@@ -104,11 +108,22 @@ def _law(noise: White | Impulses) -> str:
     return "normal" if noise.law == "normal" else "centred"
 
 
-def _statements(noise: Noise, dimension: str | pint.Unit, stream: str, code: Code, b: Builder) -> list[str]:
-    """Right-hand sides for the variable ``noise``, in order; draws and trial-start operations are added on the way."""
+def _each(value: Any, what: str, noise: Noise, connection: Connection | None) -> Any:
+    """A parameter of a noise: a number, or one for each unit, or for each synapse in the user's order."""
+    array = np.asarray(value, float)
+    return value if array.ndim == 0 or connection is None else connection.arranged(array, what, noise.where)
+
+
+def _statements(
+    noise: Noise, dimension: str | pint.Unit, stream: str, code: Code, b: Builder, connection: Connection | None = None
+) -> list[str]:
+    """Right-hand sides for the variable ``noise``, in order; draws and trial-start operations are added on the way.
+
+    connection: whose weights are perturbed, None for the units of a population.
+    """
     what = f"'{code.owner}': {type(noise).__name__}"
     if isinstance(noise, Frozen):
-        array = to_si(noise.array, dimension, f"{what}.array", noise.where)
+        array = _each(to_si(noise.array, dimension, f"{what}.array", noise.where), f"{what}.array", noise, connection)
         if array.shape[-1] != code.size:
             raise DescriptionError(
                 f"{what}.array does not fit", where=noise.where, got=f"shape {array.shape}", allowed=f"(..., {code.size})"
@@ -121,7 +136,7 @@ def _statements(noise: Noise, dimension: str | pint.Unit, stream: str, code: Cod
             b.before.append(b.scalar_map(code.owner, [("noise", "noise*scale")], bind, code.size))
         return []
     assert isinstance(noise, (White, OrnsteinUhlenbeck, Impulses))
-    std_value = to_si(noise.std, dimension, f"{what}.std", noise.where)
+    std_value = _each(to_si(noise.std, dimension, f"{what}.std", noise.where), f"{what}.std", noise, connection)
     std = code.number("noise_std", std_value)
     if isinstance(noise, White):
         if noise.every == "step":
@@ -131,7 +146,7 @@ def _statements(noise: Noise, dimension: str | pint.Unit, stream: str, code: Cod
         b.trial_start.append(b.scalar_map(code.owner, [("noise", f"{std}*draw")], bind, code.size))
         return []
     if isinstance(noise, OrnsteinUhlenbeck):
-        a = np.exp(-b.dt / np.asarray(noise.si.tau, float))
+        a = np.exp(-b.dt / np.asarray(_each(noise.si.tau, f"{what}.tau", noise, connection), float))
         draw = _fresh(code, b, "draw", "normal", stream)
         # each trial, or the run, starts from the stationary law
         start = _fresh(code, b, "start", "normal", f"{stream}/start", each="trial")
@@ -146,7 +161,8 @@ def _statements(noise: Noise, dimension: str | pint.Unit, stream: str, code: Cod
         text = f"{std}*start" if b.reset else f"where({first} > 0.5, noise, {std}*start)"
         b.trial_start.append(b.scalar_map(code.owner, [("noise", text), *([] if b.reset else [("begun", "1.0")])], bind, code.size))
         return [f"{code.number('noise_decay', a)}*noise + {std}*{code.number('noise_gain', np.sqrt(1 - a * a))}*{draw}"]
-    chance = code.number("noise_chance", -np.expm1(-np.asarray(noise.si.rate, float) * b.dt))
+    rate = np.asarray(_each(noise.si.rate, f"{what}.rate", noise, connection), float)
+    chance = code.number("noise_chance", -np.expm1(-rate * b.dt))
     gate = _fresh(code, b, "gate", "uniform", f"{stream}/gate")
     return [f"{std}*{_fresh(code, b, 'draw', _law(noise), stream)}*where({gate} < {chance}, 1.0, 0.0)"]
 

@@ -78,7 +78,7 @@ def lower_rule(connection: Connection, synapses: Synapses, b: Builder) -> None:
         float(rule.si.rate) * b.dt, rule.update, low, high, rule.bounded, rule.si.max_change,
     )
     b.learn.append(learn)
-    b.trial_end.append(EndLearn(learn))
+    b.trial_end.append(EndLearn(learn, closing=b.reset and not episodic))
 
 
 def _factor(name: str, factor: Factor, connection: Connection, code: Code, b: Builder) -> tuple[str, float]:

@@ -269,9 +269,8 @@ class Learn:
         e_k <- decay * sum_m (h^m / m!) e_(k-m)    for each of the order + 1 arrays, from the last to the first
         e_0 += gain * sum of products
 
-    and when a trial ends: "deferred" w += dw, dw = 0;  "episodic" w += clip(rate * M * e_last, +-max_change);  then
-    w *= 1 - trial_decay and the bounds.  decay 0: no memory.  step_rate = rate * dt.  weight decay per step: w *= 1 - step_decay
-    is part of the continuous update.
+    and when a trial ends: "deferred" w += dw, dw = 0;  "episodic" w += clip(rate * M * e_last, +-max_change);  then the bounds.
+    decay 0: no memory.  step_rate = rate * dt.
     """
 
     projection: str
@@ -295,9 +294,11 @@ class Learn:
 
 @dataclass(frozen=True)
 class EndLearn:
-    """The part of a Learn that happens when a trial ends."""
+    """The part of a Learn that happens when a trial ends. closing: first the weight change that the next step would have begun
+    with (``step_rate * M * e``), where no step follows: the reward of the last step is acted on."""
 
     learn: Learn
+    closing: bool = False
 
 
 @dataclass(frozen=True)
@@ -315,7 +316,10 @@ Operation = Union[
 
 @dataclass(frozen=True)
 class Recording:
-    """What a monitor records: ``array`` (or its ``units``) at the end of every ``stride``-th step, or of the trial (stride 0)."""
+    """What a monitor records: ``array`` (or its ``units``) at the end of every ``stride``-th step, or of the trial (stride 0).
+
+    numbers: what the user calls these units, where it is not their place in the array.
+    """
 
     name: str
     array: str
@@ -325,6 +329,7 @@ class Recording:
     spikes: bool
     unit: str
     dims: tuple[str, ...]
+    numbers: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

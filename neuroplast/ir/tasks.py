@@ -92,7 +92,7 @@ def _(task: TrackTarget, b: Builder) -> None:
         statements.append(("reward", "-active*D"))
     elif task.reward == "random":
         bind["u"] = b.array("task_uniform", np.zeros(1), kind="scratch")
-        b.observe.append(Draw(bind["u"], "uniform", "task_random_reward", probe=True))
+        b.observe.append(Draw(bind["u"], "uniform", "task/random reward", probe=True))
         statements.append(("reward", "active*where(u < 0.5, 1.0, 0.0)"))
     elif task.threshold is not None:
         statements.append(("reward", f"active*where(D < {float(task.threshold)!r}, 1.0, 0.0)"))
@@ -132,7 +132,7 @@ def _(task: Reach, b: Builder) -> None:
         choice = b.array("task_choice", np.zeros(1), kind="scratch")
         bind = {"type": TRIAL_TYPE, "choice": choice}
         pick = [
-            Draw(choice, "uniform", "task_choice", probe=False, each="trial"),
+            Draw(choice, "uniform", "task/choice", probe=False, each="trial"),
             b.scalar_map("task", [("type", f"floor({float(n)!r}*choice)")], bind),
         ]
     else:
@@ -171,7 +171,7 @@ def _(task: Regression, b: Builder) -> None:
     teacher = b.array("task_teacher", np.asarray(task.teacher, float), kind="constant")
     wanted = b.array("task_wanted", np.zeros(m), reset=True)
     if task.x is None:
-        b.trial_start.append(Draw(x, "normal", "task_input", probe=False, each="trial"))
+        b.trial_start.append(Draw(x, "normal", "task/input", probe=False, each="trial"))
     else:
         fixed = b.array("task_x", np.asarray(task.x, float), kind="constant")
         b.trial_start.append(b.scalar_map("task", [("x", "fixed + 0.0")], {"x": x, "fixed": fixed}, n))

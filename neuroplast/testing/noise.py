@@ -127,7 +127,7 @@ NOISES: dict[str, Part] = {
     "noise_on_weights_uniform": _on_weights("noise_on_weights_uniform", White(0.2, law="uniform"), graded=True),
     "noise_on_weights_ou": _on_weights("noise_on_weights_ou", OrnsteinUhlenbeck(0.2, tau=5 * ms)),
     "noise_on_weights_impulses": _on_weights("noise_on_weights_impulses", Impulses(0.5, rate=100 * Hz)),
-    "noise_on_weights_frozen": _on_weights("noise_on_weights_frozen", Frozen(0.2 * values(13, 36))),
+    "noise_on_weights_frozen": _on_weights("noise_on_weights_frozen", Frozen(0.2 * values(13, 4, 9))),
     "noise_on_sparse_weights": on_sparse_weights,
     "noise_on_weights_at_spikes": _at_spikes("noise_on_weights_at_spikes", OrnsteinUhlenbeck(0.4, tau=5 * ms), learns=True),
     "noise_at_spikes_sparse": _at_spikes(

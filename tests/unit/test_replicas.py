@@ -54,10 +54,13 @@ def described(seed: int = 5, task: PythonTask | None = None, rate: float = 0.05,
 
 
 def assert_replica_is(tree: xr.DataTree, replica: int, single: xr.DataTree) -> None:
-    """Every number of the single run is there; what is beyond it is padding."""
+    """Every number of the single run is there, units by their numbers; what is beyond it is padding."""
     for path, node in single.subtree_with_keys:
-        for name, variable in node.to_dataset(inherit=False).variables.items():
-            stacked = (tree if path == "." else tree[path]).to_dataset()[name]
+        alone, all_of_them = node.to_dataset(inherit=False), (tree if path == "." else tree[path]).to_dataset()
+        for name, variable in alone.variables.items():
+            stacked = all_of_them[name]
+            if "unit" in stacked.dims and "unit" in alone.coords:
+                stacked = stacked.sel(unit=alone["unit"].values)
             mine = (stacked.sel(replica=replica) if "replica" in stacked.dims else stacked).values
             np.testing.assert_array_equal(mine[tuple(slice(0, n) for n in variable.shape)], variable.values, err_msg=f"{path}/{name}")
 

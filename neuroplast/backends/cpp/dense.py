@@ -6,7 +6,7 @@ import math
 
 from neuroplast.backends.cpp.factors import Outer, fill, outer_products, powers
 from neuroplast.backends.cpp.names import Names, number
-from neuroplast.ir.program import Learn, Synapses
+from neuroplast.ir.program import EndLearn, Learn, Synapses
 
 
 def bounded(learn: Learn, value: str) -> str:
@@ -31,10 +31,13 @@ def changing(learn: Learn) -> str | None:
     return {"continuous": learn.target, "deferred": learn.pending, "episodic": None}[learn.update]
 
 
-def end_learn(learn: Learn, names: Names) -> list[str]:
+def end_learn(end: EndLearn, names: Names) -> list[str]:
     """The change when a trial ends, with eligibility and pending change complete."""
+    learn = end.learn
     w, lines = names(learn.target), []
     value = f"{w}[s]"
+    if end.closing:
+        value = f"{value} + last_step*{names(learn.eligibility[-1])}[s]"
     if learn.update == "deferred":
         assert learn.pending is not None
         value = f"{value} + {names(learn.pending)}[s]"
@@ -47,7 +50,10 @@ def end_learn(learn: Learn, names: Names) -> list[str]:
     result = bounded(learn, value)
     if result == f"{w}[s]":
         return []
-    gain = [f"const double step_change = {number(learn.rate)}*{names(learn.modulator)}[0];", "(void)step_change;"]
+    gain = [
+        f"const double step_change = {number(learn.rate)}*{names(learn.modulator)}[0];", "(void)step_change;",
+        f"const double last_step = {number(learn.step_rate)}*{names(learn.modulator)}[0];", "(void)last_step;",
+    ]
     loop = ["NP_IVDEP", f"for (long s = 0; s < {learn.synapses.n}; ++s) {{"]
     return ["{", *gain, *loop, f"{w}[s] = {result};", *lines, "}", "}"]
 
@@ -159,8 +165,8 @@ class Dense:
     def flush(self) -> list[str]:
         return []
 
-    def finish(self) -> list[str]:
-        return end_learn(self.learn, self.names)
+    def finish(self, end: EndLearn) -> list[str]:
+        return end_learn(end, self.names)
 
     def complete(self) -> list[str]:
         return []
@@ -220,8 +226,8 @@ class Memoryless:
         write = [f"{names(learn.eligibility[0])}[s] = {self.kept.sum({})};"]
         return [f"if ({self.flag}) {{", *over_synapses(learn.synapses, names, self.kept.row(), write), "}"]
 
-    def finish(self) -> list[str]:
-        return end_learn(self.learn, self.names)
+    def finish(self, end: EndLearn) -> list[str]:
+        return end_learn(end, self.names)
 
     def complete(self) -> list[str]:
         return []

@@ -19,7 +19,7 @@ from neuroplast.backends.cpp.header import (
     sole,
 )
 from neuroplast.backends.cpp.names import Names, number
-from neuroplast.ir.program import Deliver, Learn, StepProgram
+from neuroplast.ir.program import Deliver, EndLearn, Learn, StepProgram
 
 LONGEST = 1024
 
@@ -124,8 +124,8 @@ class Events:
         traces = [f"{own.variable}.renew(); {own.variable}.store({self.names(own.array)});" for own in self.own.values()]
         return [f"{self.events}.flush();", *traces]
 
-    def finish(self) -> list[str]:
-        return end_learn(self.learn, self.names)
+    def finish(self, end: EndLearn) -> list[str]:
+        return end_learn(end, self.names)
 
     def complete(self) -> list[str]:
         return []

@@ -65,10 +65,12 @@ template <class C> struct History {
 
     void jumped(int k, int32_t row, double by) { kept.push_back(Entry{by, row, static_cast<int32_t>(logged % BLOCK * RANK + k)}); }
 
-    // What one unit of drive in each step has done by the end: to the sum of g e_last, or (terminal >= 0) to that e itself
-    void weigh(int terminal) {
+    // What one unit of drive in each step has done by the end: to the sum of g e_last, or (terminal >= 0) to that e itself.
+    // after: g of one more change, when the trial is over
+    void weigh(int terminal, double after) {
         double lambda[C::order + 1], next[C::order + 1];
         for (int k = 0; k <= C::order; ++k) lambda[k] = k == terminal ? 1.0 : 0.0;
+        if (terminal < 0) lambda[C::order] = after;
         for (long t = logged - 1; t >= 0; --t) {
             influence[t] = lambda[0];
             for (int l = 0; l <= C::order; ++l) {

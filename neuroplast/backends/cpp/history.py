@@ -8,7 +8,7 @@ from neuroplast.backends.cpp.dense import bounded, end_learn, tag
 from neuroplast.backends.cpp.factors import fill, outer_products
 from neuroplast.backends.cpp.header import fall, own_traces, per_factor, pre_values, rule_constants
 from neuroplast.backends.cpp.names import Names, number
-from neuroplast.ir.program import Learn, StepProgram
+from neuroplast.ir.program import EndLearn, Learn, StepProgram
 
 
 class History:
@@ -69,7 +69,7 @@ class History:
     def flush(self) -> list[str]:
         return [f"{own.variable}.store({self.names(own.array)});" for own in self.own.values()]
 
-    def finish(self) -> list[str]:
+    def finish(self, end: EndLearn) -> list[str]:
         learn, names, lines = self.learn, self.names, []
         for k, array in enumerate(learn.eligibility):
             recorded = [n for n, r in enumerate(self.program.recordings) if r.array == array]
@@ -78,16 +78,20 @@ class History:
             elif recorded:
                 lines += [f"if ({' || '.join(f'buffers[{n}]' for n in recorded)}) {{", *self._fill(array, k), "}"]
         if learn.update == "episodic":
-            return [*lines, *end_learn(learn, names)]
+            return [*lines, *end_learn(end, names)]
         assert learn.pending is not None
         w, pending, loop = names(learn.target), names(learn.pending), f"for (long s = 0; s < {learn.synapses.n}; ++s) "
         lines += [
-            f"{self.history}.weigh(-1);", f"{self.history}.add({w});", "{", "double given = 0.0;",
+            f"{self.history}.weigh(-1, {self._last(end)});", f"{self.history}.add({w});", "{", "double given = 0.0;",
             f"{loop}given += std::fabs({pending}[s]);", f"if (given != 0.0) {loop}{{", f"{w}[s] += {pending}[s];",
             f"{pending}[s] = 0.0;", "}", "}",
         ]
         inside = bounded(learn, f"{w}[s]")
         return lines if inside == f"{w}[s]" else [*lines, f"{loop}{w}[s] = {inside};"]
+
+    def _last(self, end: EndLearn) -> str:
+        """What the eligibility of the last step does to the weights when the trial ends."""
+        return f"{number(self.learn.step_rate)}*{self.names(self.learn.modulator)}[0]" if end.closing else "0.0"
 
     def complete(self) -> list[str]:
         fill = [line for k, array in enumerate(self.learn.eligibility) for line in self._fill(array, k)]
@@ -96,6 +100,6 @@ class History:
     def _fill(self, array: str, k: int) -> list[str]:
         target = self.names(array)
         return [
-            f"std::memset({target}, 0, sizeof(double)*{self.names.size(array)});", f"{self.history}.weigh({k});",
+            f"std::memset({target}, 0, sizeof(double)*{self.names.size(array)});", f"{self.history}.weigh({k}, 0.0);",
             f"{self.history}.add({target});",
         ]

@@ -89,7 +89,7 @@ class Operations:
 
     @lines.register
     def _(self, op: EndLearn) -> list[str]:
-        return self.forms[op.learn.projection].finish()
+        return self.forms[op.learn.projection].finish(op)
 
     @lines.register
     def _(self, op: Map) -> list[str]:

@@ -75,7 +75,7 @@ class Form(Protocol):
         """All stale arrays up to date."""
         ...
 
-    def finish(self) -> list[str]:
+    def finish(self, end: EndLearn) -> list[str]:
         """In the place of EndLearn."""
         ...
 

@@ -8,7 +8,7 @@ from neuroplast.backends.cpp.dense import bounds_each_step, end_learn, tag
 from neuroplast.backends.cpp.factors import Outer, Side, fill, outer_products
 from neuroplast.backends.cpp.header import LAST_DIGITS, is_pulse, pre_values, rule_constants
 from neuroplast.backends.cpp.names import Names, number
-from neuroplast.ir.program import Learn, StepProgram
+from neuroplast.ir.program import EndLearn, Learn, StepProgram
 
 LONGEST = 8192
 
@@ -89,8 +89,8 @@ class Pulses:
     def flush(self) -> list[str]:
         return [f"{self.pulses}.flush();"]
 
-    def finish(self) -> list[str]:
-        return end_learn(self.learn, self.names)
+    def finish(self, end: EndLearn) -> list[str]:
+        return end_learn(end, self.names)
 
     def complete(self) -> list[str]:
         return []

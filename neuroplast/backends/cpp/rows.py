@@ -8,7 +8,7 @@ from neuroplast.backends.cpp.dense import bounds_each_step, changing, end_learn,
 from neuroplast.backends.cpp.factors import fill, outer_products, powers
 from neuroplast.backends.cpp.header import arrivals, rule_constants
 from neuroplast.backends.cpp.names import Names, number
-from neuroplast.ir.program import Deliver, Learn, Product
+from neuroplast.ir.program import Deliver, EndLearn, Learn, Product
 
 
 class ActiveRows:
@@ -87,8 +87,8 @@ class ActiveRows:
     def flush(self) -> list[str]:
         return [f"{self.rows}.flush();"]
 
-    def finish(self) -> list[str]:
-        return end_learn(self.learn, self.names)
+    def finish(self, end: EndLearn) -> list[str]:
+        return end_learn(end, self.names)
 
     def complete(self) -> list[str]:
         return []
