@@ -50,6 +50,7 @@ def staged(name: str, parts: Mapping[str, Part], *, reset: bool = True) -> Build
 
 
 _QUIET = {**EPISODIC, **EPISODIC_MODULATORS, **{n: p for n, p in NEURONS.items() if n in ("rate_tanh", "lif_everything", "bernoulli")}}
+_NO_CHANCE = {n: p for n, p in _QUIET.items() if n != "bernoulli"}
 _PASSES = {n: p for n, p in NOISES.items() if "weights" not in n}
 """What may stand beside a paired pass: nothing that learns within a trial."""
 
@@ -89,7 +90,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "all_continuing", staged("all_continuing", {name: PARTS[name] for name in _CONTINUING}, reset=False), alone=False,
         combined=True,
     ),
-    Scenario("paired_off", staged("paired_off", {"paired": paired("off"), **_QUIET, **_PASSES}), alone=False, combined=True),
+    Scenario("paired_off", staged("paired_off", {"paired": paired("off"), **_NO_CHANCE, **_PASSES}), alone=False, combined=True),
     Scenario(
         "paired_other", staged("paired_other", {"paired": paired("other"), **_QUIET, **_PASSES, **SPIKING_NOISES}), alone=False,
         combined=True,

@@ -113,7 +113,9 @@ def _chances(name: str, x: np.ndarray, chances: np.ndarray) -> Iterator[Statisti
         own = x[:, k :: chances.size].astype(float)
         yield _average(f"{name}: probability", own.mean(0), float(chance))
         centred = own - chance
-        yield _average(f"{name}: autocorrelation at lag 1", (centred[1:] * centred[:-1]).mean(0) / (chance * (1 - chance)), 0.0)
+        product = centred[1:] * centred[:-1] / (chance * (1 - chance))
+        # its variance is 1 if steps are independent; that between units is no measure of it where two spikes in turn are rare
+        yield Statistic(f"{name}: autocorrelation at lag 1", float(product.mean()), 0.0, float(1 / np.sqrt(product.size)))
 
 
 def statistics(target: Target, units: int = 240, steps: int = 400, trials: int = 2) -> list[Statistic]:
