@@ -91,29 +91,30 @@ class IntegerNeuron:
 Statement = tuple[str, str]
 
 
-def decayed(name: str, kept: str) -> str:
+def decayed(name: str, kept: str, formats: Formats, rounded: bool = True) -> str:
     """|name| kept // 4096 with the sign of ``name``: the chip rounds towards zero."""
-    return f"sign({name})*floor(abs({name})*({kept})/4096.0)"
+    unity = repr(float(formats.unity))
+    return f"sign({name})*floor(abs({name})*({kept})/{unity})" if rounded else f"{name}*({kept})/{unity}"
 
 
-def shifted(total: str, exponent: int) -> str:
+def shifted(total: str, exponent: int, rounded: bool = True) -> str:
     """A sum of weights times 2^exponent, rounded down."""
-    return f"floor(({total})*{2.0**exponent!r})" if exponent < 0 else f"({total})*{2.0**exponent!r}"
+    return f"floor(({total})*{2.0**exponent!r})" if exponent < 0 and rounded else f"({total})*{2.0**exponent!r}"
 
 
-def current_statements(u: str, kept: str, arriving: str, formats: Formats) -> list[Statement]:
+def current_statements(u: str, kept: str, arriving: str, formats: Formats, rounded: bool = True) -> list[Statement]:
     """One step of a current: decay, input, wrap-around. ``raw`` is its value before it wraps."""
     limit = float(formats.state_limit)
     return [
-        ("raw", f"{decayed(u, kept)} + {float(2**formats.alignment)!r}*({arriving})"),
+        ("raw", f"{decayed(u, kept, formats, rounded)} + {float(2**formats.alignment)!r}*({arriving})"),
         (u, f"where(raw > {limit!r}, raw - {2 * limit!r}, where(raw <= {-limit!r}, raw + {2 * limit!r}, raw))"),
     ]
 
 
-def voltage_statements(v: str, kept: str, pushes: list[str], formats: Formats) -> list[Statement]:
+def voltage_statements(v: str, kept: str, pushes: list[str], formats: Formats, rounded: bool = True) -> list[Statement]:
     """One step of a membrane up to the threshold. ``raw`` is its value before it is clipped."""
     most = float(formats.state_limit - 1)
-    return [("raw", " + ".join([decayed(v, kept), *pushes])), (v, f"clip(raw, {-most!r}, {most!r})")]
+    return [("raw", " + ".join([decayed(v, kept, formats, rounded), *pushes])), (v, f"clip(raw, {-most!r}, {most!r})")]
 
 
 def weights_to_integers(weights: np.ndarray, scale: float | np.ndarray, exponent: int, mode: str, formats: Formats = LOIHI2) -> np.ndarray:

@@ -27,9 +27,13 @@ ROOM_TO_LEARN = 2.0
 
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """An integer program, and what it is made of in the chip's vocabulary."""
+    """An integer program, and what it is made of in the chip's vocabulary.
+
+    parameters_only: the same with the chip's parameters, but fractions in what is computed: it parts the two kinds of rounding.
+    """
 
     program: StepProgram
+    parameters_only: StepProgram
     neurons: dict[str, PlacedNeuron]
     weights: dict[str, PlacedWeights]
     formats: Formats
@@ -132,11 +136,11 @@ class _Pass:
             for name in incoming:
                 if name not in self.weights:
                     self.free_weights(name)
-        changed = rewrite(
-            self.program, self.neurons, self.weights, self.formats, name=f"{self.program.name} in integers",
-            notes=(*self.program.notes, *self.notes),
+        notes = (*self.program.notes, *self.notes)
+        whole, fractions = (
+            rewrite(self.program, self.neurons, self.weights, self.formats, rounded, notes=notes) for rounded in (True, False)
         )
-        return Quantized(changed, self.neurons, self.weights, self.formats)
+        return Quantized(whole, fractions, self.neurons, self.weights, self.formats)
 
     def largest(self, name: str) -> tuple[float, str]:
         """(largest magnitude that the weights of a projection may have, their sign mode)."""
@@ -183,11 +187,6 @@ class _Pass:
         origin = membrane.reset if threshold is not None else np.zeros(op.size)
         bias = membrane.bias - origin * (1.0 - membrane.keep)
         above = None if threshold is None else threshold - origin
-        if above is not None and np.any(above <= 0):
-            raise QuantizationError(
-                f"neuron {int(np.argmin(above))} of '{name}' is reset to its threshold or above", got=f"{float(above.min()):g} below",
-                do="a reset below the threshold",
-            )
         groups, graded = self._groups(op, membrane)
         scale = self._scale(op, membrane, origin, bias, above, groups)
         exponents = {}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from neuroplast.expressions import Expression, expression
-from neuroplast.ir.program import Array, Draw, EndLearn, Learn, Map, Operation, StepProgram
+from neuroplast.ir.program import Array, Deliver, Draw, EndLearn, Learn, Map, Operation, StepProgram
 from neuroplast.quantize.formats import Formats
 from neuroplast.quantize.integers import (
     IntegerNeuron,
@@ -77,8 +77,11 @@ class _Writer:
         return Map(self.op.owner, self.op.size, tuple(self.code), {n: a for n, a in self.bind.items() if n in used})
 
 
-def neuron_map(op: Map, placed: PlacedNeuron, weights: Mapping[str, PlacedWeights], arrays: dict[str, Array], formats: Formats) -> Map:
-    """The Map of a population as integers; new arrays are put into ``arrays``."""
+def neuron_map(
+    op: Map, placed: PlacedNeuron, weights: Mapping[str, PlacedWeights], arrays: dict[str, Array], formats: Formats, rounded: bool
+) -> Map:
+    """The Map of a population as integers; new arrays are put into ``arrays``. Not ``rounded``: the state keeps its fractions."""
+    whole = lambda text: f"floor({text} + 0.5)" if rounded else text
     w, neuron, membrane, scale = _Writer(op, arrays), placed.neuron, placed.membrane, placed.scale
     value = arrays[op.bind[membrane.variable]]
     start = np.rint((np.asarray(value.initial) - placed.origin) * scale)
@@ -93,19 +96,19 @@ def neuron_map(op: Map, placed: PlacedNeuron, weights: Mapping[str, PlacedWeight
         arriving = []
         for name in current.inputs:
             count = f"floor(in_{name}*{w.number(f'per_unit_{name}', 1.0 / weights[name].unit)} + 0.5)"
-            arriving.append(shifted(count, weights[name].weights.exponent))
+            arriving.append(shifted(count, weights[name].weights.exponent, rounded))
         kept = w.number(f"kept_u{k}", formats.unity - (current.du + 1.0))
-        for target, text in current_statements(u, kept, " + ".join(arriving) or "0.0", formats):
+        for target, text in current_statements(u, kept, " + ".join(arriving) or "0.0", formats, rounded):
             w.set(f"{target}_u{k}" if target == "raw" else target, text.replace("raw", f"raw_u{k}"))
         peaks.append(f"raw_u{k}")
         if len(traces) == 1:
             w.set(traces[0], f"{u}*{w.number(f'back_{traces[0]}', 1.0 / (membrane.currents[traces[0]][1] * scale))}")
     w.code += membrane.kept
     pushes = [f"u{k}_counts" for k in range(len(neuron.currents))]
-    pushes += [f"floor({name}*{w.number(f'push_{name}', gain)} + 0.5)" for name, gain in placed.pushes.items()]
+    pushes += [whole(f"{name}*{w.number(f'push_{name}', gain)}") for name, gain in placed.pushes.items()]
     if np.any(neuron.bias):
         pushes.append(w.number("bias_counts", neuron.bias))
-    for target, text in voltage_statements(v, w.number("kept_v", formats.unity - neuron.dv), pushes, formats):
+    for target, text in voltage_statements(v, w.number("kept_v", formats.unity - neuron.dv), pushes, formats, rounded):
         w.set("raw_v" if target == "raw" else target, text.replace("raw", "raw_v"))
     if neuron.vth is not None:
         if membrane.refractory:
@@ -147,18 +150,22 @@ def rounding(learn: Learn, placed: PlacedWeights, arrays: dict[str, Array], form
 
 
 def rewrite(
-    program: StepProgram, neurons: Mapping[str, PlacedNeuron], weights: Mapping[str, PlacedWeights], formats: Formats, **changes: object
+    program: StepProgram, neurons: Mapping[str, PlacedNeuron], weights: Mapping[str, PlacedWeights], formats: Formats,
+    rounded: bool = True, **changes: object,
 ) -> StepProgram:
-    """The program with these populations and projections as integers. Others stay as they are."""
+    """The program with these populations and projections as integers. Others stay as they are.
+
+    Not ``rounded``: their parameters are those of the chip, but what they compute keeps its fractions.
+    """
     for name, neuron in neurons.items():
         neuron.neuron.check(name, formats)
     for name, placed in weights.items():
         placed.weights.check(name, formats)
     arrays = dict(program.arrays)
     maps = tuple(
-        neuron_map(op, neurons[op.owner], weights, arrays, formats) if op.owner in neurons else op for op in program.neurons
+        neuron_map(op, neurons[op.owner], weights, arrays, formats, rounded) if op.owner in neurons else op for op in program.neurons
     )
-    delivered = {op.projection: op for op in program.before if hasattr(op, "projection")}
+    delivered = {op.projection: op for op in program.before if isinstance(op, Deliver)}
     for name, placed in weights.items():
         array = arrays[delivered[name].weight]
         post = np.asarray(arrays[delivered[name].synapses.post].initial)

@@ -2,7 +2,7 @@
 
 # Lava is an extra, and its annotations are loose:
 # pyright: reportMissingImports=false, reportMissingModuleSource=false, reportArgumentType=false, reportAttributeAccessIssue=false
-# pyright: reportOptionalMemberAccess=false, reportIndexIssue=false, reportCallIssue=false, reportGeneralTypeIssues=false
+# pyright: reportOptionalMemberAccess=false, reportIndexIssue=false, reportCallIssue=false, reportGeneralTypeIssues=false, reportOptionalSubscript=false
 from __future__ import annotations
 
 import sys
