@@ -10,7 +10,7 @@ import numpy as np
 from neuroplast.backends.reference import Recorder
 from neuroplast.backends.targets import Target
 from neuroplast.ir.discretize import discretize
-from neuroplast.ir.program import Deliver, Recording, StepProgram
+from neuroplast.ir.program import Deliver, Note, Recording, StepProgram
 from neuroplast.network import Network, Population, Projection
 from neuroplast.neurons import LIF, SpikeSequence
 from neuroplast.quantize.formats import LOIHI2, Formats
@@ -63,7 +63,9 @@ def integer_program(
         )
         for name, c in connections.items()
     }
-    return rewrite(program, placed, weights, formats)
+    notes = [Note(name, "place", "on chip", f"on chip, if microcoded: {', '.join(n.beyond)}" if n.beyond else "on chip: LIF")
+             for name, n in neurons.items()]
+    return rewrite(program, placed, weights, formats, notes=(Note(INPUT, "place", "on chip", "input, made by the host"), *notes))
 
 
 def trace(program: StepProgram, target: Target, names: tuple[str, ...]) -> dict[str, np.ndarray]:

@@ -71,7 +71,8 @@ def measure(program: StepProgram, trials: int, look: object) -> None:
             caller = PythonCaller(copy.deepcopy(program.task))
         except Exception as error:
             raise QuantizationError(
-                f"the task of '{program.name}' cannot be copied for a trial run", got=repr(error), do="quantize(program, ranges=...)"
+                f"the task of '{program.name}' cannot be copied for a trial run", got=repr(error),
+                do="quantize(program, ranges=..., trials=0)",
             ) from error
     Reference().prepare(program, caller).run(trials, _Watch(look))
 
@@ -100,10 +101,10 @@ def quantize(
 
     Populations that are leaky integrators (LIF with current or delta synapses, readouts) become integer neurons; others stay float and
     are noted as simulator only. Weights of every projection go to the chip's grid; those that learn return to it after each change,
-    up or down at random.  ranges: array -> (least, most), instead of a float run of ``trials`` trials.  headroom: part of the
-    24 bits that these ranges may take.
+    up or down at random.  ranges: array -> (least, most), besides (with trials=0: instead of) what a float run of ``trials`` trials
+    shows; for weights that learn, what they may become.  headroom: part of the 24 bits that these ranges may take.
     """
-    ranges = measured_ranges(program, trials) if ranges is None else ranges
+    ranges = measured_ranges(program, trials) | dict(ranges or {}) if trials else dict(ranges or {})
     return _Pass(program, formats, ranges, headroom).quantized()
 
 
@@ -134,7 +135,7 @@ class _Pass:
             else:
                 self.note(op.owner, "place", "on chip", "input, made by the host")
             for name in incoming:
-                if name not in self.weights:
+                if name not in self.weights and not any(n.node == name and n.what == "weights" for n in self.notes):
                     self.free_weights(name)
         notes = (*self.program.notes, *self.notes)
         whole, fractions = (
@@ -148,14 +149,34 @@ class _Pass:
         most, learn = float(np.max(np.abs(weights), initial=0.0)), self.learns.get(name)
         if learn is None or learn.target != self.delivers[name].weight:
             return most, sign_mode(weights)
+        if self.delivers[name].weight in self.ranges:
+            given = self.ranges[self.delivers[name].weight]
+            return max(most, *map(abs, given)), sign_mode(weights, *given)
         bounds = [abs(b) for b in (learn.low, learn.high) if b is not None]
+        if self.unknown(name):
+            raise QuantizationError(
+                f"the weights of '{name}' start at zero and learn without bounds: how large they become is not known",
+                do=f"give the rule bounds, or quantize(program, ranges={{'{self.delivers[name].weight}': (low, high)}}), or start from "
+                "learned weights",
+            )
         grows = most * ROOM_TO_LEARN if learn.low is None or learn.high is None else 0.0
         low = learn.low if learn.low is not None else -np.inf
         high = learn.high if learn.high is not None else np.inf
         return max(most, grows, *bounds), sign_mode(weights, low, high)
 
+    def unknown(self, name: str) -> bool:
+        """Whether nobody can say how large the weights of a projection become: they start at zero and learn without bounds."""
+        deliver, learn = self.delivers[name], self.learns.get(name)
+        if learn is None or learn.target != deliver.weight or deliver.weight in self.ranges:
+            return False
+        return not np.any(self.program.arrays[deliver.weight].initial) and (learn.low is None or learn.high is None)
+
     def free_weights(self, name: str) -> None:
         """Weights into a population that stays float: a grid of their own."""
+        if self.unknown(name):
+            self.note(name, "weights", "on chip", "simulator only, in float: they start at zero and learn without bounds, so their range "
+                      "is not known (give ranges, or bounds)")
+            return
         most, mode = self.largest(name)
         top = max(abs(n) for n in self.formats.weight_range(mode)[:2] if n != -(2**self.formats.weight_bits)) if most else 1
         unit = most / top if most else 1.0
@@ -240,7 +261,10 @@ class _Pass:
         for name, (decay, gain) in membrane.currents.items():
             put(decay, name[2:], gain, op.bind[name] in read)
         for name, gain in membrane.inputs.items():
-            if self.delivers[name[3:]].spiking:
+            if self.unknown(name[3:]):
+                self.free_weights(name[3:])
+                graded.append((name[3:], gain))
+            elif self.delivers[name[3:]].spiking:
                 put(np.zeros(op.size), name[3:], gain, False)
             else:
                 graded.append((name[3:], gain))

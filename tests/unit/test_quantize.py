@@ -7,7 +7,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neuroplast import LIF, Current, Delta, Network, Poisson, Population, Projection, Readout
+from neuroplast import (
+    LIF,
+    Current,
+    Delta,
+    Eligibility,
+    LowPass,
+    Modulator,
+    Network,
+    Poisson,
+    Population,
+    Projection,
+    Readout,
+    Signal,
+    ThreeFactorRule,
+    TrackTarget,
+)
 from neuroplast.backends.compiled import Compiled
 from neuroplast.backends.cpp.build import find_compiler
 from neuroplast.backends.reference import Recorder, Reference
@@ -84,7 +99,7 @@ def test_the_program_is_not_changed():
 def test_an_overflow_names_the_neuron_and_the_step():
     """Ranges of a quieter network promise room that is not there."""
     program = driven(5, 20, 400.0, steps=300)
-    quantized = quantize(program, ranges={"cells_v": (0.0, 0.01), "cells_i_in": (0.0, 1e-4)}, headroom=0.9)
+    quantized = quantize(program, ranges={"cells_v": (0.0, 0.01), "cells_i_in": (0.0, 1e-4)}, trials=0, headroom=0.9)
     with pytest.raises(QuantizationError, match=r"neuron \d+ of 'cells' leaves the 24 bits of Loihi 2 in step \d+ of trial 0"):
         quantized.check()
 
@@ -93,6 +108,23 @@ def test_conductances_stay_in_float_and_say_so():
     quantized = quantize(program_of(scenario("lif_conductance")))
     notes = {(n.node, n.what): n.got for n in quantized.program.notes}
     assert "simulator only" in notes["lif_conductance", "place"] and "conductance" in notes["lif_conductance", "place"]
+
+
+def test_weights_whose_range_is_not_known():
+    network = Network("blank", seed=0)
+    source = network.add(Population("source", 3, Poisson(50 * Hz)))
+    output = network.add(Population("output", 2, Readout(tau=20 * ms)))
+    rule = ThreeFactorRule(
+        {"pre": LowPass(Signal("pre", "spikes"), 20 * ms), "m": Signal("post", "m")}, Eligibility("pre*m", tau=50 * ms),
+        Modulator("reward"), rate=1e-3,
+    )
+    network.add(Projection(source, output, 0.0, Delta(), name="blank", plasticity=rule))
+    network.add(TrackTarget(readout=output, target=np.zeros((10, 2)), interval=1 * ms, steps=10))
+    program = discretize(network, 1 * ms)
+    notes = {(n.node, n.what): n.got for n in quantize(program).program.notes}
+    assert "simulator only" in notes["blank", "weights"] and "start at zero" in notes["blank", "weights"]
+    known = quantize(program, ranges={"blank_weight": (0.0, 2.0)})
+    assert known.weights["blank"].weights.mode == "excitatory"
 
 
 def test_readouts_and_delta_synapses():
