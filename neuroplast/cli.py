@@ -1,4 +1,4 @@
-"""The command line: ``neuroplast list | run | reproduce | sweep | report | doctor | bench``.
+"""The command line: ``neuroplast list | run | reproduce | sweep | report | deploy | compare | doctor | bench``.
 
 Exit codes: 0 done, 1 a claim fails (reproduce) or something needed is missing (doctor), 2 an error, 130 interrupted.
 """
@@ -19,6 +19,7 @@ import typer
 from rich.console import Console
 
 from neuroplast import display
+from neuroplast.deploy import register
 from neuroplast.errors import NeuroplastError, ResultError
 from neuroplast.spans import spans
 
@@ -304,3 +305,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     return [_finite(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+register(app, _command)

@@ -41,9 +41,7 @@ def examine() -> list[Finding]:
         _package("Cython", "cython", "Cython", "pip install cython"),
         _package("Gymnasium", "gymnasium", "gymnasium", "pip install 'neuroplast[gymnasium]'"),
         _package("Dask", "distributed", "distributed", "pip install 'neuroplast[sweep]'"),
-        _package(
-            "Lava", "lava-nc", "lava.magma.core.run_configs", "Python 3.10 and: pip install 'neuroplast[lava]'"
-        ),
+        _lava(),
         _package(
             "Loihi 2 (lava-loihi)", "lava-loihi", "lava.lib.loihi",
             "given to members of Intel's Neuromorphic Research Community: https://intel-ncl.atlassian.net/wiki/spaces/INRC",
@@ -93,6 +91,20 @@ def _package(part: str, distribution: str, module: str, get: str, needed: bool =
     except Exception as error:  # whatever a broken installation raises
         return Finding(part, False, f"{version} is installed but cannot be imported: {error}", get, needed)
     return Finding(part, True, version, get, needed)
+
+
+def _lava() -> Finding:
+    """Lava is imported in a way of its own, on newer Pythons with one line changed."""
+    from neuroplast.backends.lava.compat import INSTALL, installed, require_lava
+
+    version = installed()
+    if version is None:
+        return Finding("Lava", False, "not installed", INSTALL)
+    try:
+        require_lava()
+    except Exception as error:  # whatever a broken installation raises
+        return Finding("Lava", False, f"{version} is installed but cannot be imported: {error}", INSTALL)
+    return Finding("Lava", True, version, INSTALL)
 
 
 def _gpu() -> Finding:

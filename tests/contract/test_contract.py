@@ -45,8 +45,8 @@ RUNS: dict[str, tuple[Callable[[], Any], tuple[Scenario, ...]]] = {
     "brian2-standalone": (lambda: _load("brian2-standalone")(), COMBINED),
     "lava": (lambda: _lava(), COMBINED),
 }
-ALIASES = {"brian2", "brian2-runtime"}
-"""Entry points that stand for runs above: ``brian2`` is one of the others, whichever the machine allows."""
+ALIASES = {"brian2", "brian2-runtime", "loihi2"}
+"""Entry points that stand for runs above (``brian2`` is one of the others, whichever the machine allows), or need a chip."""
 
 
 def test_every_installed_target_is_tested():

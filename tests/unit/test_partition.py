@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from neuroplast.backends.lava.partition import SEGMENTS, Do, Partition, Receive, Send, partition
-from neuroplast.ir.program import CallTask, Deliver, Remember
+from neuroplast.ir.program import CallTask, Deliver, Learn, Remember
 from neuroplast.testing.contract import program_of
 from neuroplast.testing.networks import SCENARIOS, Scenario
 
@@ -65,7 +65,8 @@ def test_one_process_for_each_node():
     projections = {op.projection for op in program.before if isinstance(op, Deliver)}
     assert {name for name, part in parts.parts.items() if part.kind == "population"} == set(program.populations)
     assert {name for name, part in parts.parts.items() if part.kind == "projection"} == projections
-    assert kinds["task"] == 1 and kinds["modulator"] >= 1
+    modulators = {op.modulator.removesuffix("_value") for op in program.after if isinstance(op, Learn)}
+    assert {name for name, part in parts.parts.items() if part.kind == "modulator"} == modulators and kinds["task"] == 1
 
 
 def test_weights_and_eligibilities_never_travel():

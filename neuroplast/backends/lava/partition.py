@@ -252,14 +252,21 @@ def _nodes(program: StepProgram, operations: list[Operation]) -> dict[str, str]:
     kinds = {name: "population" for name in program.populations}
     kinds |= {op.projection: "projection" for op in operations if isinstance(op, (Deliver, Learn))}
     for op in operations:
-        if isinstance(op, Map) and op.owner not in kinds:
+        if isinstance(op, Map) and _home_of(op.owner, kinds) not in kinds:
             kinds[op.owner] = TASK if op.owner == TASK else "modulator"
     return kinds
 
 
+def _home_of(owner: str, kinds: dict[str, str]) -> str:
+    """The node of a Map: the factors of a rule (``<projection>_pre``, ``_post``, ``_synapse``) belong to its projection."""
+    projection, _, side = owner.rpartition("_")
+    factors = side in ("pre", "post", "synapse") and kinds.get(projection) == "projection"
+    return projection if factors and owner not in kinds else owner
+
+
 def _owner(op: Operation, kinds: dict[str, str]) -> str:
     if isinstance(op, Map):
-        return op.owner
+        return _home_of(op.owner, kinds)
     if isinstance(op, (Deliver, Learn)):
         return op.projection
     if isinstance(op, EndLearn):
