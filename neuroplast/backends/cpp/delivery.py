@@ -6,6 +6,7 @@ import numpy as np
 
 from neuroplast.backends.cpp.access import uses
 from neuroplast.backends.cpp.header import arrivals, lists_arrivals
+from neuroplast.backends.cpp.memoryless import Memoryless
 from neuroplast.backends.cpp.names import Names, number
 from neuroplast.backends.cpp.plasticity import Form
 from neuroplast.ir.program import CLOCK, PROBE_SCALE, Deliver, Draw, Operation, ReleaseState, StepProgram
@@ -43,7 +44,7 @@ class Delivery:
         self, program: StepProgram, names: Names, op: Deliver, forms: dict[str, Form], lazy: dict[str, Draw],
         keys: dict[str, int],
     ) -> None:
-        self.program, self.names, self.op, self.lazy, self.keys = program, names, op, lazy, keys
+        self.program, self.names, self.op, self.lazy, self.keys, self.forms = program, names, op, lazy, keys, forms
         read = {op.weight} | ({op.release.q} if op.release is not None else set())
         self.late = [form for form in forms.values() if form.stale & read]
         self.tag = names(op.into)
@@ -165,6 +166,9 @@ class Delivery:
         lines = [f"const double* const output = {source};"]
         if op.arrived is not None:
             lines.append(f"std::memcpy({names(op.arrived)}, output, sizeof(double)*{s.n_pre});")
+        own = self.forms.get(op.projection)
+        if isinstance(own, Memoryless) and own.reader is op:
+            return [*lines, *own.deliver("output", "into")]
         if s.dense and op.release is None and op.noise is None and not self.late:
             return [*lines, f"add_transposed({names(op.weight)}, output, into, {s.n_pre}, {s.n_post});"]
         silent = "x <= 0.0" if op.release is not None else "x == 0.0"

@@ -1,4 +1,4 @@
-"""Forms that go over all synapses: ``Dense`` in every step, ``Memoryless`` with a modulator that is not zero; a trial's end."""
+"""The form ``Dense``, which goes over all synapses in every step; what forms share: kept factors, bounds, a trial's end."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def over_synapses(synapses: Synapses, names: Names, row: list[str], body: list[s
     ]
 
 
-class _Kept:
+class Kept:
     """Static storage for the values of outer products."""
 
     def __init__(self, learn: Learn, names: Names) -> None:
@@ -115,7 +115,7 @@ class Dense:
     maintained: frozenset[str] = frozenset()
 
     def __init__(self, learn: Learn, names: Names) -> None:
-        self.learn, self.names, self.kept = learn, names, _Kept(learn, names)
+        self.learn, self.names, self.kept = learn, names, Kept(learn, names)
         self.stale: frozenset[str] = frozenset()
 
     def declare(self) -> list[str]:
@@ -164,67 +164,6 @@ class Dense:
 
     def flush(self) -> list[str]:
         return []
-
-    def finish(self, end: EndLearn) -> list[str]:
-        return end_learn(end, self.names)
-
-    def complete(self) -> list[str]:
-        return []
-
-
-class Memoryless:
-    """Without a trace the eligibility is the drive of the last step: its factors are kept, its array is written when needed."""
-
-    got = "the outer product of the last step's factors; the eligibility is written when a trial ends"
-    headers: tuple[str, ...] = ()
-    maintained: frozenset[str] = frozenset()
-
-    def __init__(self, learn: Learn, names: Names) -> None:
-        self.learn, self.names, self.kept = learn, names, _Kept(learn, names)
-        self.stale = frozenset(learn.eligibility)
-        self.flag = f"kept_{tag(learn, names)}"
-
-    def declare(self) -> list[str]:
-        return [*self.kept.declare(), f"static bool {self.flag};  // the factors of the last step are those of this pass"]
-
-    def bind(self) -> list[str]:
-        return []
-
-    def start(self) -> list[str]:
-        return [f"{self.flag} = false;"]
-
-    def step(self) -> list[str]:
-        learn, names, changed = self.learn, self.names, changing(self.learn)
-        lines = ["{"]
-        if changed is not None:
-            lines += [
-                f"const double g = {number(learn.step_rate)}*{names(learn.modulator)}[0];", f"if (!{self.flag}) {{",
-                *over_synapses(learn.synapses, names, [], [self._add(changed, f"g*{names(learn.eligibility[0])}[s]")]),
-                "} else if (g != 0.0) {",
-                *over_synapses(learn.synapses, names, self._row(), [self._add(changed, self.kept.sum({}))]), "}",
-            ]
-        return [*lines, *self.kept.fill(), f"{self.flag} = true;", "}"]
-
-    def _row(self) -> list[str]:
-        rows = self.kept.row("g*")
-        if self.learn.synapses.dense and rows:
-            rows.append(f"if ({' && '.join(f'p{k} == 0.0' for k in range(len(rows)))}) continue;")
-        return rows
-
-    def _add(self, changed: str, change: str) -> str:
-        value = f"{self.names(changed)}[s] + {change}"
-        return f"{self.names(changed)}[s] = {bounded(self.learn, value) if bounds_each_step(self.learn) else value};"
-
-    def current(self, row: str) -> list[str]:
-        return []
-
-    def read(self, array: str, synapse: str) -> str:
-        return f"{self.names(array)}[{synapse}]"
-
-    def flush(self) -> list[str]:
-        learn, names = self.learn, self.names
-        write = [f"{names(learn.eligibility[0])}[s] = {self.kept.sum({})};"]
-        return [f"if ({self.flag}) {{", *over_synapses(learn.synapses, names, self.kept.row(), write), "}"]
 
     def finish(self, end: EndLearn) -> list[str]:
         return end_learn(end, self.names)

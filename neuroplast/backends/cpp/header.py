@@ -51,6 +51,11 @@ def is_pulse(program: StepProgram, outer: Outer) -> bool:
     return all(any(array in spiking for array, _ in factors) for _, factors in outer.pre.terms)
 
 
+def is_whole(program: StepProgram, outer: Outer) -> bool:
+    """Whether a presynaptic side neither jumps and falls nor comes with spikes: it is kept as it is."""
+    return fall(program, outer) == 0.0 and not is_pulse(program, outer)
+
+
 def pre_values(names: Names, side: Side, scratch: str, size: int) -> tuple[list[str], str]:
     """Lines that make the values of a side, and the pointer to them: an array of the program where the side is nothing else."""
     array = sole(side)

@@ -7,9 +7,11 @@
 //
 //     sum over t of pre_j(t) y_i(t) = sum over t of u_j(t) z_i(t),    z(t) = y(t) + a z(t + 1),    y(t) = H(t) post(t)
 //
-// (a = 0: any factor, u = pre). The sum goes through blocks of steps, from the last to the first, each a small product of matrices.
+// (a = 0: any factor, u = pre; one that is seldom zero is kept as it is, a row a step). The sum goes through blocks of steps, from
+// the last to the first, each a small product of matrices.
 //
-// C: n_pre, n_post, n, rank, dense, steps, order, decay(), shift(m) = h^m / m!, fall(k) = a of factor k.
+// C: n_pre, n_post, n, rank, dense, steps, whole, order, decay(), shift(m) = h^m / m!, fall(k) = a of factor k, row(k) = place of
+// factor k among the ``whole`` that are kept as they are, or -1.
 #include <vector>
 
 namespace np_kernel {
@@ -17,7 +19,8 @@ namespace np_kernel {
 template <class C> struct History {
     enum { RANK = C::rank, WIDTH = (C::n_post + LANES - 1) / LANES * LANES, BLOCK = 128, GROUP = 4, CHUNK = UNROLL * LANES,
            BLOCKS = (C::steps + BLOCK - 1) / BLOCK, TILE = C::dense && WIDTH > 64 ? 64 : static_cast<int>(WIDTH),
-           HEIGHT = (C::n_pre + 31) / 32 * 32 };
+           HEIGHT = (C::n_pre + 31) / 32 * 32, WHOLE = C::whole > 0 ? C::whole : 1, KEPT = C::whole > 0 ? C::steps * C::whole : 1 };
+    double rows[KEPT][HEIGHT];
     double post[C::steps * RANK][WIDTH], last[RANK][HEIGHT], jump[HEIGHT], g[C::steps], influence[C::steps];
     struct Entry { double value; int32_t row, at; };  // at: number in its block of step and factor
     std::vector<Entry> kept, ordered;
@@ -45,7 +48,10 @@ template <class C> struct History {
     // A step begins
     void open() { if (logged % BLOCK == 0) starts[logged / BLOCK] = static_cast<long>(kept.size()); }
 
-    // The presynaptic factor k of this step; most of its jumps are zero
+    // The presynaptic factor k of this step, as it is
+    void keep_row(const double* pre, int k) { std::memcpy(rows[logged * WHOLE + C::row(k)], pre, sizeof(double) * C::n_pre); }
+
+    // The same, where most of its jumps are zero
     void keep(const double* pre, int k) {
         const double a = C::fall(k);
         double* const before = last[k];
@@ -98,10 +104,16 @@ template <class C> struct History {
                 filter(first, steps, i, width);
                 if (!C::dense) {
                     for (long j = 0; j < C::n_pre; ++j) add_sparse(out + row_start[j], j);
+                    for (int k = 0; k < RANK; ++k) if (C::row(k) >= 0) add_whole_sparse(out, k, first, steps);
                     continue;
                 }
                 for (long j = 0; j < C::n_pre; j += together[j]) {
                     if (together[j] == GROUP) add_rows<GROUP>(out, j, i, width); else add_rows<1>(out, j, i, width);
+                }
+                for (int k = 0; k < RANK; ++k) if (C::row(k) >= 0) {
+                    long j = 0;
+                    for (; j + GROUP <= C::n_pre; j += GROUP) add_whole<GROUP>(out, k, first, steps, j, i, width);
+                    for (; j < C::n_pre; ++j) add_whole<1>(out, k, first, steps, j, i, width);
                 }
             }
         }
@@ -139,6 +151,39 @@ template <class C> struct History {
             NP_IVDEP
             for (long i = 0; i < n; ++i) out[i] += f * y[posts[i]];
         }
+    }
+
+    void add_whole_sparse(double* out, int k, long first, long steps) {
+        for (long t = 0; t < steps; ++t) {
+            const double *pre = rows[(first + t) * WHOLE + C::row(k)], *y = z[t * RANK + k];
+            for (long j = 0; j < C::n_pre; ++j) {
+                const double f = pre[j];
+                if (f == 0.0) continue;
+                const int32_t *posts = target + row_start[j];
+                double* const to = out + row_start[j];
+                const long n = row_start[j + 1] - row_start[j];
+                NP_IVDEP
+                for (long i = 0; i < n; ++i) to[i] += f * y[posts[i]];
+            }
+        }
+    }
+
+    template <int R> void add_whole(double* out, int k, long first, long steps, long j, long i, long width) const {
+        long l = 0;
+        for (; l + CHUNK <= width; l += CHUNK) sum_whole<R, UNROLL>(out, k, first, steps, j, i, l);
+        for (; l < width; l += LANES) sum_whole<R, 1>(out, k, first, steps, j, i, l);
+    }
+
+    template <int R, int N> void sum_whole(double* out, int k, long first, long steps, long j, long i, long l) const {
+        Vector total[R][N];
+        for (int r = 0; r < R; ++r) for (int v = 0; v < N; ++v) total[r][v] = all(0.0);
+        for (long t = 0; t < steps; ++t) {
+            const double *f = rows[(first + t) * WHOLE + C::row(k)] + j, *y = z[t * RANK + k] + l;
+            Vector yy[N];
+            for (int v = 0; v < N; ++v) yy[v] = load(y + v * LANES);
+            for (int r = 0; r < R; ++r) for (int v = 0; v < N; ++v) total[r][v] += f[r] * yy[v];
+        }
+        give<R, N>(out, total, j, i, l);
     }
 
     void list_entries(int32_t j) {
@@ -188,6 +233,10 @@ template <class C> struct History {
             for (int v = 0; v < N; ++v) yy[v] = load(y + v * LANES);
             for (int r = 0; r < R; ++r) for (int v = 0; v < N; ++v) total[r][v] += f[r] * yy[v];
         }
+        give<R, N>(out, total, j, i, l);
+    }
+
+    template <int R, int N> static void give(double* out, const Vector (&total)[R][N], long j, long i, long l) {
         double sums[N * LANES];
         for (int r = 0; r < R; ++r) {
             for (int v = 0; v < N; ++v) store(sums + v * LANES, total[r][v]);

@@ -6,7 +6,7 @@ import math
 
 from neuroplast.backends.cpp.dense import bounded, end_learn, tag
 from neuroplast.backends.cpp.factors import fill, outer_products
-from neuroplast.backends.cpp.header import fall, own_traces, per_factor, pre_values, rule_constants
+from neuroplast.backends.cpp.header import fall, is_whole, own_traces, per_factor, pre_values, rule_constants
 from neuroplast.backends.cpp.names import Names, number
 from neuroplast.ir.program import EndLearn, Learn, StepProgram
 
@@ -22,17 +22,21 @@ class History:
         self.stale: frozenset[str] = frozenset()
         self.history = f"history_{tag(learn, names)}"
         self.own = own_traces(program, learn, self.outers, names)
+        self.whole = [k for k, outer in enumerate(self.outers) if is_whole(program, outer)]
         self.maintained = frozenset(own.array for own in self.own.values())
         self.got = "the whole change when a trial ends, from the kept factors"
 
     def declare(self) -> list[str]:
         learn, steps, order = self.learn, self.program.steps, len(self.learn.eligibility) - 1
         shifts = " : ".join(f"m == {m} ? {number(learn.h**m / math.factorial(m))}" for m in range(order + 1))
-        constants = rule_constants(learn, self.names, len(self.outers), {"steps": steps, "order": order}, {"decay": learn.decay})
+        numbers = {"steps": steps, "order": order, "whole": len(self.whole)}
+        constants = rule_constants(learn, self.names, len(self.outers), numbers, {"decay": learn.decay})
         falls = per_factor("fall", [fall(self.program, outer) for outer in self.outers])
+        places = "".join(f"k == {k} ? {place} : " for place, k in enumerate(self.whole))
+        rows = f"static int row(int k) {{ return {places}-1; }}"
         scratch = f"alignas(64) static double factor_{tag(learn, self.names)}[{learn.synapses.n_pre}];"
         return [
-            *constants, f"static double shift(int m) {{ return {shifts} : 0.0; }}", falls, "};",
+            *constants, f"static double shift(int m) {{ return {shifts} : 0.0; }}", falls, rows, "};",
             f"static History<Rule_{tag(learn, self.names)}> {self.history};", scratch, *(own.declare() for own in self.own.values()),
         ]
 
@@ -54,7 +58,7 @@ class History:
                 lines += [f"for (int32_t c = 0; c < {t}.count; ++c) {history}.jumped({k}, {t}.row[c], {t}.jump[c]);"]
             else:
                 made, pre = pre_values(names, outer.pre, f"factor_{tag(learn, names)}", s.n_pre)
-                lines += [*made, f"{history}.keep({pre}, {k});"]
+                lines += [*made, f"{history}.{'keep_row' if k in self.whole else 'keep'}({pre}, {k});"]
             lines += ["{", f"double* post = {history}.post[at + {k}];", *fill(names, outer.post, "post", s.n_post), "}"]
         gain = "0.0" if learn.update == "episodic" else f"{number(learn.step_rate)}*{names(learn.modulator)}[0]"
         steps = [f"{own.step(names)} if ({own.variable}.left < 1e-9) {own.variable}.renew();" for own in self.own.values()]

@@ -18,11 +18,12 @@ from typing import Protocol
 import numpy as np
 
 from neuroplast.backends.cpp.access import uses, writes
-from neuroplast.backends.cpp.dense import Dense, Memoryless
+from neuroplast.backends.cpp.dense import Dense
 from neuroplast.backends.cpp.events import Events, has_events
 from neuroplast.backends.cpp.factors import outer_products
-from neuroplast.backends.cpp.header import fall, is_pulse
+from neuroplast.backends.cpp.header import is_whole
 from neuroplast.backends.cpp.history import History
+from neuroplast.backends.cpp.memoryless import Memoryless
 from neuroplast.backends.cpp.names import Names
 from neuroplast.backends.cpp.pulses import Pulses, has_pulses
 from neuroplast.backends.cpp.rows import ActiveRows
@@ -132,8 +133,17 @@ def _choose(program: StepProgram, learn: Learn, names: Names) -> Form:
             return Events(program, learn, names)
         return Pulses(program, learn, names) if not synaptic and has_pulses(program, learn) else ActiveRows(learn, names, events, own)
     if len(learn.eligibility) == 1 and learn.decay == 0.0 and not synaptic and not trace_seen and not _written(program, learn):
-        return Memoryless(learn, names)
+        return Memoryless(learn, names, _sole_reader(learn, in_step))
     return Dense(learn, names)
+
+
+def _sole_reader(learn: Learn, in_step: list[Operation]) -> Deliver | None:
+    """The delivery that alone looks at the learnt weights, and at all of them in each step."""
+    readers = [op for op in in_step if learn.target in uses(op)]
+    op = readers[0] if len(readers) == 1 and learn.update == "continuous" else None
+    if not isinstance(op, Deliver) or op.projection != learn.projection or op.spiking or not op.synapses.dense:
+        return None
+    return op if op.release is None and op.noise is None and op.delays is None else None
 
 
 def _written(program: StepProgram, learn: Learn) -> bool:
@@ -155,12 +165,12 @@ def _is_for_the_end(program: StepProgram, learn: Learn, in_step: list[Operation]
     ends = [op for op in program.trial_end if isinstance(op, EndLearn) and op.learn.projection == learn.projection]
     elsewhere = [*in_step, *program.trial_start, *program.pass_end, *(op for op in program.trial_end if op not in ends)]
     s, outers = learn.synapses, outer_products(learn, learn.products)
-    full = sum(fall(program, outer) == 0.0 and not is_pulse(program, outer) for outer in outers)
+    full = sum(is_whole(program, outer) for outer in outers)
     fresh = all(program.arrays[e].reset and not np.any(program.arrays[e].initial) for e in learn.eligibility)
     once = program.passes == 1 or learn.pending is None or program.arrays[learn.pending].reset
     return (
         learn.update in ("deferred", "episodic") and program.reset and len(ends) == 1 and fresh and once
         and not any(set(kept) & uses(op) for op in elsewhere)
         and not any(r.array in kept and r.stride for r in program.recordings)
-        and program.steps * (16 * s.n_pre * full + 8 * s.n_post * len(outers)) <= HISTORY_BYTES
+        and program.steps * (8 * s.n_pre * full + 8 * s.n_post * len(outers)) <= HISTORY_BYTES
     )
