@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import difflib
 import sys
+import sysconfig
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 _PACKAGE_FOLDERS = (Path(__file__).resolve().parent,)
+_LIBRARIES = tuple(Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "purelib", "platlib"))
 _GENERATED = ("<string>", "<frozen")
 
 
@@ -32,6 +35,14 @@ def caller() -> Source | None:
             return Source(file, frame.f_lineno)
         frame = frame.f_back
     return None
+
+
+def raised_at(problem: BaseException) -> Source | None:
+    """The innermost line of the user's own code in an exception's traceback, not that of a library which the user called."""
+    lines = [Source(entry.filename, entry.lineno or 0) for entry in traceback.extract_tb(problem.__traceback__)]
+    own = [line for line in lines if not line.file.startswith(_GENERATED) and not _is_own(line.file)]
+    users = [line for line in own if not any(folder in Path(line.file).parents for folder in _LIBRARIES)]
+    return (users or own or [None])[-1]
 
 
 def _is_own(file: str) -> bool:

@@ -6,8 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Union
 
+import numpy as np
+
 from neuroplast.errors import DescriptionError
-from neuroplast.node import Node, Number, quantity
+from neuroplast.node import Node, Number, part, quantity
 
 if TYPE_CHECKING:
     from neuroplast.network import Population
@@ -47,6 +49,13 @@ class PairedPass(Node):
             raise DescriptionError("PairedPass.noise is not known", where=self.where, got=self.noise, allowed="'off', 'other'")
 
 
+def _check_population(node: Node, name: str) -> None:
+    from neuroplast.network import Population  # which imports this module
+
+    what = f"{type(node).__name__}.{name} is not a population"
+    part(getattr(node, name), Population, what, node.where, "what network.add(Population(...)) gave")
+
+
 @dataclass(frozen=True, eq=False)
 class Critic(Node):
     """A learned linear critic (temporal difference, Sutton & Barto 2018; Fremaux 2013, 10.1371/journal.pcbi.1003024):
@@ -62,6 +71,9 @@ class Critic(Node):
     discount: float = quantity("1", default=1.0, low=0.0, high=1.0, scalar=True)
     trace: float = quantity("1", default=0.0, low=0.0, high=1.0, scalar=True)
 
+    def check(self) -> None:
+        _check_population(self, "features")
+
 
 Baseline = Union[RunningMean, PerTrialType, PairedPass, Critic]
 
@@ -71,15 +83,25 @@ class Dopamine(Node):
     """The population that carries the error. Its units' ``external`` input becomes gain * error; the mean firing rate, filtered
     with ``tau``, minus ``tonic``, divided by ``slope``, is M.
 
-    population: Poisson (gain in Hz, slope 1/gain by default) or LIF (gain in V).  tonic: its rate at error zero.
-    slope: change of rate (Hz) for an error of one.
+    population: Poisson or LIF.  tonic: its rate at error zero (Hz).  tau: of the filter of the mean rate (time).
+    gain: what an error of one adds to each unit: a rate for Poisson, a voltage for LIF neurons.
+    slope: change of the mean rate (Hz) for an error of one; for Poisson neurons ``gain`` by default, LIF neurons need it.
+
+    Raises DescriptionError where gain is missing or no number, UnitsError where its unit does not fit the neurons.
     """
 
     population: Population
     tonic: Number = quantity("rate", positive=True, scalar=True)
     tau: Number = quantity("time", positive=True, scalar=True)
-    gain: Any = 1.0
+    gain: Any
     slope: Any = quantity("rate", default=None, scalar=True)
+
+    def check(self) -> None:
+        _check_population(self, "population")
+        if isinstance(self.gain, type(None)) or np.ndim(getattr(self.gain, "magnitude", self.gain)):
+            raise DescriptionError(
+                "Dopamine.gain is one number", where=self.where, got=repr(self.gain), allowed="Hz for Poisson neurons, mV for LIF"
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy as np
 
 from neuroplast.errors import DescriptionError
-from neuroplast.node import Node, quantity
+from neuroplast.node import Node, part, quantity, single
+from neuroplast.units import is_quantity
 
 if TYPE_CHECKING:
     from neuroplast.modulation import Modulator
     from neuroplast.network import Population, Projection
+
+
+TRIALS = "'ends', 'all' or trial numbers"
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,21 +38,42 @@ class Monitor(Node):
     interval: Any = quantity("time", default=None, positive=True)
 
     def check(self) -> None:
-        if self.every is not None and self.every != "trial":
-            object.__setattr__(self, "interval", self.every)
-            from neuroplast.units import si
+        from neuroplast.modulation import Modulator
+        from neuroplast.network import Population, Projection  # which imports this module
 
-            self.si.interval = float(si(self.every, "time", "Monitor.every", self.where))
-        if isinstance(self.trials, str) and self.trials not in ("ends", "all"):
-            raise DescriptionError(
-                "Monitor.trials is not known", where=self.where, got=self.trials, allowed="'ends', 'all' or trial numbers"
-            )
-        if self.units is not None and not np.issubdtype(np.asarray(self.units).dtype, np.integer):
+        kinds = (Population, Projection, Modulator)
+        part(self.of, kinds, "Monitor.of is nothing that can be recorded", self.where, "a Population, Projection or Modulator")
+        part(self.variable, str, "Monitor.variable is not a name", self.where, "a signal such as 'spikes' or 'v'")
+        if self.every is not None and not (isinstance(self.every, str) and self.every == "trial"):
+            object.__setattr__(self, "interval", self.every)
+            self.si.interval = single(self.every, "time", "Monitor.every", self.where)
+            if self.si.interval <= 0:
+                raise DescriptionError(
+                    "Monitor.every is out of range", where=self.where, got=f"{self.every:~}", allowed="a time above zero, 'trial' or None"
+                )
+        if isinstance(self.trials, str):
+            if self.trials not in ("ends", "all"):
+                raise DescriptionError("Monitor.trials is not known", where=self.where, got=self.trials, allowed=TRIALS)
+        elif not _whole(self.trials):
+            raise DescriptionError("Monitor.trials must be whole numbers", where=self.where, got=repr(self.trials)[:200], allowed=TRIALS)
+        if self.units is not None and not _whole(self.units):
             raise DescriptionError("Monitor.units must be whole numbers", where=self.where, got=self.units)
 
-    def recorded(self, trials: int) -> set[int]:
-        """The trial numbers that are recorded in a run of ``trials``."""
-        if self.trials == "all" or self.every == "trial":
-            return set(range(trials))
-        wanted = (0, trials - 1) if self.trials == "ends" else tuple(int(k) for k in np.atleast_1d(self.trials))
-        return {k + trials if k < 0 else k for k in wanted}
+    def check_run(self, trials: int) -> None:
+        """DescriptionError where a run of that many trials has not all that should be recorded."""
+        if isinstance(self.trials, str) or self.every == "trial":
+            return
+        beyond = [int(k) for k in np.atleast_1d(self.trials) if not -trials <= k < trials]
+        if beyond:
+            raise DescriptionError(
+                f"a monitor records trial {beyond[0]} of a run that does not have it", where=self.where, got=f"a run of {trials} trials",
+                allowed=f"{-trials} to {trials - 1}", do="run more trials, or record others: trials='ends'",
+            )
+
+
+def _whole(values: Any) -> bool:
+    """Whether these are whole numbers, one or several."""
+    if is_quantity(values):
+        return False
+    array = np.asarray(values)
+    return array.ndim <= 1 and array.size > 0 and np.issubdtype(array.dtype, np.integer)

@@ -9,16 +9,18 @@ from typing import Any, TypeVar, Union
 
 import numpy as np
 
-from neuroplast.errors import DescriptionError, did_you_mean
+from neuroplast.errors import DescriptionError, caller, did_you_mean
 from neuroplast.modulation import Modulator, PairedPass
 from neuroplast.monitors import Monitor
 from neuroplast.neurons import Neuron, is_spiking
-from neuroplast.node import Node, Number, quantity
+from neuroplast.node import Node, Number, part, quantity
 from neuroplast.noise import Noise, SynapticNoise
 from neuroplast.plasticity import ThreeFactorRule
 from neuroplast.synapses import AllToAll, Connectivity, Graded, Release, Synapse
 from neuroplast.tasks.python import PythonTask
 from neuroplast.tasks.task import Task
+
+NOISES = "an object such as White(...) or OrnsteinUhlenbeck(...)"
 
 
 def _check_name(name: object, node: Node) -> None:
@@ -45,13 +47,9 @@ class Population(Node):
                 f"population '{self.name}' is empty or has no whole size", where=self.where, got=repr(self.size),
                 allowed="a whole number from 1",
             )
-        if not isinstance(self.neuron, Neuron):
-            raise DescriptionError(
-                f"population '{self.name}': neuron is not a neuron", where=self.where, got=repr(self.neuron),
-                allowed="an object such as LIF(...) or Rate(...)",
-            )
-        if self.noise is not None and not isinstance(self.noise, Noise):
-            raise DescriptionError(f"population '{self.name}': noise is not a noise", where=self.where, got=self.noise)
+        what = f"population '{self.name}'"
+        part(self.neuron, Neuron, f"{what}: neuron is not a neuron", self.where, "an object such as LIF(...) or Rate(...)")
+        part(self.noise, Noise, f"{what}: noise is not a noise", self.where, NOISES, optional=True)
 
     @property
     def spiking(self) -> bool:
@@ -80,18 +78,20 @@ class Projection(Node):
 
     def check(self) -> None:
         for side in ("pre", "post"):
-            if not isinstance(getattr(self, side), Population):
-                raise DescriptionError(
-                    f"Projection.{side} is not a population", where=self.where, got=repr(getattr(self, side))
-                )
+            given = "what network.add(Population(...)) gave"
+            part(getattr(self, side), Population, f"Projection.{side} is not a population", self.where, given)
         if not self.name:
             object.__setattr__(self, "name", f"{self.pre.name}_{self.post.name}")
         _check_name(self.name, self)
-        if not isinstance(self.synapse, Synapse):
-            raise DescriptionError(
-                f"projection '{self.name}': synapse is not a synapse", where=self.where, got=repr(self.synapse),
-                allowed="Conductance, Current, Delta or Graded",
-            )
+        what = f"projection '{self.name}'"
+        part(self.synapse, Synapse, f"{what}: synapse is not a synapse", self.where, "Conductance, Current, Delta or Graded")
+        part(
+            self.connectivity, Connectivity, f"{what}: connectivity is not a connectivity", self.where,
+            "AllToAll(), OneToOne(), FixedProbability(p) or Pairs(pre, post)",
+        )
+        part(self.noise, Noise, f"{what}: noise is not a noise", self.where, NOISES, optional=True)
+        part(self.release, Release, f"{what}: release is not a release", self.where, "Release(...)", optional=True)
+        part(self.plasticity, ThreeFactorRule, f"{what}: plasticity is not a rule", self.where, "ThreeFactorRule(...)", optional=True)
         if isinstance(self.synapse, Graded) == self.pre.spiking:
             kind = "spiking" if self.pre.spiking else "graded"
             raise DescriptionError(
@@ -137,7 +137,10 @@ class Network:
     """A network by name, with the seed from which all of its random numbers follow (with the name of each node)."""
 
     def __init__(self, name: str, seed: int = 0) -> None:
-        self.name = name
+        whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+        if not whole or seed < 0:
+            raise DescriptionError("Network.seed is no seed", where=caller(), got=repr(seed), allowed="a whole number from 0")
+        self.name = part(name, str, "the name of a network is not text", caller(), "text such as 'birdsong'")
         self.seed = int(seed)
         self.nodes: list[AnyNode] = []
 

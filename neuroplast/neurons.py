@@ -14,7 +14,8 @@ import numpy as np
 from neuroplast.equations import Equations
 from neuroplast.errors import DescriptionError
 from neuroplast.expressions import expression
-from neuroplast.node import Drawn, Node, Number, numbers, quantity
+from neuroplast.node import Drawn, Node, Number, numbers, part, quantity
+from neuroplast.units import is_quantity
 
 TRANSFERS = {
     "linear": "x",
@@ -72,6 +73,8 @@ class LIF(Neuron):
     unit: ClassVar[str] = "voltage"
 
     def check(self) -> None:
+        part(self.adaptation, AdaptiveThreshold, "LIF.adaptation is no adaptation", self.where, "AdaptiveThreshold(...)", optional=True)
+        self.same_length("tau", "v_rest", "v_threshold", "v_reset", "refractory", "drive", "v_initial", "leak", "resistance")
         if np.any(np.asarray(self.si.v_reset) >= np.asarray(self.si.v_threshold)):
             raise DescriptionError(
                 "LIF.v_reset is not below LIF.v_threshold: the neuron would fire in every step", where=self.where,
@@ -142,7 +145,7 @@ class SpikeSequence(Neuron):
     signals: ClassVar[tuple[str, ...]] = ("spikes",)
 
     def check(self) -> None:
-        n = np.asarray(self.indices)
+        n = np.asarray(self.indices) if not is_quantity(self.indices) else numbers(self.indices, "SpikeSequence.indices", self.where)
         n = n.astype(int) if n.size == 0 else n
         if n.shape != np.shape(self.si.times) or n.ndim != 1:
             raise DescriptionError(

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import MISSING, dataclass, field
+from inspect import Parameter, Signature, signature
 from types import SimpleNamespace
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, TypeVar, Union
 
 import numpy as np
 import pint
 
-from neuroplast.errors import DescriptionError, Source, caller
-from neuroplast.units import Quantity, is_quantity, si
+from neuroplast.errors import DescriptionError, Source, UnitsError, caller, did_you_mean
+from neuroplast.units import Quantity, holds_quantities, is_quantity, si
 
 Number = Union[float, int, np.ndarray, list, tuple, pint.Quantity]
 """A scalar or an array, with a unit where the field has one."""
@@ -86,8 +87,53 @@ def quantity(
     return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)
 
 
+if TYPE_CHECKING:
+    _Checked = type  # type checkers read the arguments from the fields
+else:
+
+    class _Checked(type):
+        """Makes of a wrong call, a plain TypeError, a DescriptionError with the user's line."""
+
+        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return super().__call__(*args, **kwargs)
+            except TypeError:
+                _check_call(cls, args, kwargs)
+                raise
+
+        @property
+        def __signature__(cls) -> Signature:  # what help() and notebooks show
+            own = signature(cls.__init__)
+            return own.replace(parameters=list(own.parameters.values())[1:])
+
+
+def _check_call(kind: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """DescriptionError where the fields of ``kind`` cannot be filled from these arguments."""
+    known = list(signature(kind).parameters.values())
+    positional = [p.name for p in known if p.kind is not Parameter.KEYWORD_ONLY]
+    names, where = [p.name for p in known], caller()
+    for name in kwargs:
+        if name not in names:
+            raise DescriptionError(f"{kind.__name__} has no field '{name}'", where=where, do=did_you_mean(name, names)) from None
+    given = positional[: len(args)]
+    if len(args) > len(positional):
+        raise DescriptionError(
+            f"{kind.__name__} was given too many values", where=where, got=f"{len(args)} values without a name",
+            allowed=", ".join(positional) or "fields by name only", do=f"name them: {names[0]}=..." if names else None,
+        ) from None
+    for name in given:
+        if name in kwargs:
+            raise DescriptionError(f"{kind.__name__}.{name} is given twice", where=where, got=repr(kwargs[name])[:200]) from None
+    missing = [p.name for p in known if p.default is Parameter.empty and p.name not in (*given, *kwargs)]
+    if missing:
+        raise DescriptionError(
+            f"{kind.__name__} lacks {', '.join(missing)}", where=where, got=", ".join((*given, *kwargs)) or "nothing",
+            do=", ".join(f"{name}=..." for name in missing),
+        ) from None
+
+
 @dataclass(frozen=True, eq=False)
-class Node:
+class Node(metaclass=_Checked):
     """Base of all parts of a description. ``declared`` is the user's line, ``si`` the fields as SI floats."""
 
     def __post_init__(self) -> None:
@@ -110,6 +156,16 @@ class Node:
 
     def check(self) -> None:
         """Checks that involve more than one field; classes define it where there are any."""
+
+    def same_length(self, *names: str) -> None:
+        """DescriptionError where two of these quantity fields are arrays of different shapes."""
+        arrays = {name: getattr(self.si, name) for name in names if np.ndim(getattr(self.si, name, None)) > 0}
+        if len({np.shape(value) for value in arrays.values()}) > 1:
+            raise DescriptionError(
+                f"{type(self).__name__}: {' and '.join(arrays)} differ in shape", where=self.where,
+                got=", ".join(f"{name} {np.shape(value)}" for name, value in arrays.items()),
+                allowed="numbers, or arrays of one shape (size,)",
+            )
 
     def _check(self, spec: dataclasses.Field[Any]) -> Any:
         value, rule = getattr(self, spec.name), spec.metadata
@@ -145,8 +201,39 @@ class Node:
         return float(number) if number.ndim == 0 else number
 
 
+K = TypeVar("K")
+
+
+def part(value: Any, kinds: type[K] | tuple[type[K], ...], what: str, where: Source | None, allowed: str, optional: bool = False) -> K:
+    """``value``, if it is an object of one of ``kinds`` (or None, if ``optional``); DescriptionError where it is not."""
+    if isinstance(value, kinds) or (optional and value is None):
+        return value  # type: ignore[return-value]
+    made = isinstance(value, type) and issubclass(value, kinds)
+    raise DescriptionError(
+        what, where=where, got=repr(value)[:200], allowed=allowed + (", or None" if optional else ""),
+        do=f"make one: {value.__name__}(...)" if made else None,
+    )
+
+
+def single(value: Any, dimension: str, what: str, where: Source | None) -> float:
+    """One finite number in SI; DescriptionError where it is an array or not finite."""
+    number = si(value, dimension, what, where)
+    if number.ndim:
+        raise DescriptionError(f"{what} is one number", where=where, got=f"an array of shape {number.shape}")
+    if not np.isfinite(number):
+        raise DescriptionError(f"{what} is not finite", where=where, got=value)
+    return float(number)
+
+
 def numbers(value: Any, what: str, where: Source | None) -> np.ndarray:
-    """A plain array of floats; DescriptionError where it is none."""
+    """A plain array of floats; UnitsError where it has a unit that would be lost, DescriptionError where it is no array."""
+    if is_quantity(value) and value.dimensionless:
+        value = value.to("").magnitude  # 50 percent are 0.5
+    if is_quantity(value) or holds_quantities(value):
+        raise UnitsError(
+            f"{what} takes plain numbers, without a unit", where=where, got=f"{value:~}"[:200] if is_quantity(value) else repr(value)[:200],
+            do="divide by the unit that its numbers are to be in: (values / Hz).to('').magnitude",
+        )
     try:
         return np.asarray(value, dtype=float)
     except (TypeError, ValueError):
@@ -154,14 +241,13 @@ def numbers(value: Any, what: str, where: Source | None) -> np.ndarray:
 
 
 def expand(value: Any, shape: tuple[int, ...], what: str, where: Source | None) -> np.ndarray:
-    """A scalar or an array as a fresh array of ``shape``; DescriptionError where it does not fit."""
+    """A scalar or an array of ``shape`` as a fresh array; DescriptionError where it is neither (nothing is broadcast)."""
     array = np.asarray(value, dtype=float)
-    try:
-        return np.array(np.broadcast_to(array, shape))
-    except ValueError:
+    if array.shape not in ((), shape):
         raise DescriptionError(
             f"{what} has the wrong shape", where=where, got=f"shape {array.shape}", allowed=f"a scalar or shape {shape}"
-        ) from None
+        )
+    return np.array(np.broadcast_to(array, shape))
 
 
-__all__ = ["Drawn", "Node", "Normal", "Number", "Quantity", "Uniform", "expand", "numbers", "quantity"]
+__all__ = ["Drawn", "Node", "Normal", "Number", "Quantity", "Uniform", "expand", "numbers", "part", "quantity", "single"]

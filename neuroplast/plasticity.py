@@ -12,9 +12,9 @@ from typing import Any, Union
 import numpy as np
 
 from neuroplast.errors import DescriptionError, did_you_mean
-from neuroplast.expressions import expression, sum_of_products
+from neuroplast.expressions import CONSTANTS, FUNCTIONS, expression, sum_of_products
 from neuroplast.modulation import Modulator
-from neuroplast.node import Node, Number, quantity
+from neuroplast.node import Node, Number, part, quantity
 from neuroplast.units import dimension_of, si
 
 SIDES = ("pre", "post", "synapse")
@@ -33,10 +33,16 @@ class Signal(Node):
     variable: str
 
     def check(self) -> None:
+        part(self.variable, str, "Signal.variable is not a name", self.where, "a signal such as 'spikes' or 'v'")
         if self.side not in SIDES:
             raise DescriptionError(
-                f"Signal.side '{self.side}' is not known", where=self.where, do=did_you_mean(self.side, SIDES)
+                f"Signal.side '{self.side}' is not known", where=self.where, do=did_you_mean(str(self.side), SIDES)
             )
+
+
+def _check_signal(factor: Any) -> None:
+    what = f"{type(factor).__name__}.signal is not a signal"
+    part(factor.signal, Signal, what, factor.where, "such as Signal('pre', 'spikes')")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +57,9 @@ class LowPass(Node):
     tau: Number = quantity("time", positive=True, scalar=True)
     floor: float = quantity("1", default=0.0, nonnegative=True, scalar=True)
 
+    def check(self) -> None:
+        _check_signal(self)
+
 
 @dataclass(frozen=True, eq=False)
 class Deviation(Node):
@@ -58,6 +67,9 @@ class Deviation(Node):
 
     signal: Signal
     tau: Number = quantity("time", positive=True, scalar=True)
+
+    def check(self) -> None:
+        _check_signal(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +80,7 @@ class Transformed(Node):
     function: str
 
     def check(self) -> None:
+        _check_signal(self)
         expression(self.function, self.where, {"x"})
 
 
@@ -91,6 +104,7 @@ class Eligibility(Node):
     order: int = 0
 
     def check(self) -> None:
+        part(self.drive, str, "Eligibility.drive is not text", self.where, "a sum of products of factors, such as 'pre * probe'")
         if isinstance(self.order, bool) or not isinstance(self.order, (int, np.integer)) or not 0 <= self.order <= 20:
             raise DescriptionError("Eligibility.order must be a whole number from 0 to 20", where=self.where, got=repr(self.order))
         if self.order and not self.si.tau:
@@ -133,14 +147,19 @@ class ThreeFactorRule(Node):
                     f"the factor '{name}' is not a factor", where=self.where, got=repr(factor),
                     allowed="Signal, LowPass, Deviation or Transformed",
                 )
-            if not name.isidentifier():
-                raise DescriptionError(f"the factor name '{name}' is not a name", where=self.where)
+            if not isinstance(name, str) or not name.isidentifier() or name.startswith("_"):
+                raise DescriptionError(
+                    f"the factor name '{name}' is not a name", where=self.where, got=repr(name),
+                    allowed="letters, digits and underscores, starting with a letter",
+                )
+            if name in CONSTANTS or name in FUNCTIONS:
+                raise DescriptionError(f"the factor name '{name}' is that of a constant or function", where=self.where, do="rename it")
         sum_of_products(expression(self.eligibility.drive, self.where, set(self.factors)), self.where)
         for field_name, allowed in (("update", UPDATES), ("bounded", ("step", "trial")), ("target", ("weight", "release"))):
             value = getattr(self, field_name)
             if value not in allowed:
                 raise DescriptionError(
-                    f"ThreeFactorRule.{field_name} '{value}' is not known", where=self.where, do=did_you_mean(value, allowed)
+                    f"ThreeFactorRule.{field_name} '{value}' is not known", where=self.where, do=did_you_mean(str(value), allowed)
                 )
         self._check_bounds()
         if self.max_change is not None and self.update != "episodic":

@@ -16,11 +16,12 @@ from neuroplast.checkpoint import CheckpointFolder, Saved
 from neuroplast.errors import DescriptionError, Source, caller
 from neuroplast.ir.program import StepProgram
 from neuroplast.network import Network
+from neuroplast.node import single
 from neuroplast.replicas import Member, SideBySide, Wish, checked_count, cores, replica_folder, replica_note
 from neuroplast.stacking import REPLICA, stack_replicas
 from neuroplast.tasks import PythonTask
 from neuroplast.training import Interruption, Progress, Stop, Training
-from neuroplast.units import second, si
+from neuroplast.units import second
 
 
 class Interrupted(KeyboardInterrupt):
@@ -49,8 +50,8 @@ class Simulation:
         threads: int | None = None,
     ) -> None:
         self.where: Source | None = caller()
-        self.dt = float(si(dt, "time", "Simulation.dt", self.where))
-        if not 0 < self.dt < np.inf:
+        self.dt = single(dt, "time", "Simulation.dt", self.where)
+        if self.dt <= 0:
             raise DescriptionError("Simulation.dt is out of range", where=self.where, got=dt, allowed="greater than zero")
         networks = self._networks(network, replicas)
         self.network: Network | None = network if isinstance(network, Network) else networks[0]
@@ -172,9 +173,10 @@ class Simulation:
             trials = 1 if trials is None else trials
         if trials is None and not resume:
             raise DescriptionError("how long to run?", where=caller(), do="run(trials=...) or run(duration=...)")
-        if trials is not None and (isinstance(trials, bool) or int(trials) != trials or trials < 1):
-            raise DescriptionError("trials is no number of trials", where=caller(), got=trials, allowed="a whole number from 1")
-        wish = Wish(None if trials is None else int(trials), checkpoint_every, resume, record)
+        if trials is not None:
+            trials = _trials(trials, caller())
+        self._check_trials(trials, record)
+        wish = Wish(trials, checkpoint_every, resume, record)
         folder = None if checkpoint is None else Path(checkpoint)
         if self.replicas:
             return self._run_replicas(wish, folder, attributes, progress)
@@ -182,6 +184,21 @@ class Simulation:
         if self.stopped is not None:
             raise Interrupted(self.stopped.trial, result, self.stopped.checkpoint)
         return result
+
+    def _check_trials(self, trials: int | None, record: bool) -> None:
+        """DescriptionError where trials have no length, or a run of that many does not have those that are to be recorded."""
+        for simulation in self.replicas or (self,):
+            network = simulation.network
+            if network is None:
+                continue
+            if network.task is None and simulation._duration is None:
+                raise DescriptionError(
+                    f"network '{network.name}' has no task, so nothing says how long a trial is", where=caller(),
+                    do=f"run({'' if trials is None else f'trials={trials}, '}duration=100*ms), or add a task",
+                )
+            if record and trials is not None:
+                for monitor in network.monitors:
+                    monitor.check_run(trials)
 
     def train(
         self, wish: Wish, folder: Path | None, attributes: Mapping[str, Any] | None, progress: Callable[[Progress], None] | None,
@@ -243,7 +260,7 @@ class Simulation:
     def _set_duration(self, duration: Any) -> None:
         """Make the one trial of a network without a task this long: another program, prepared anew."""
         where = caller()
-        seconds = float(si(duration, "time", "Simulation.run: duration", where))
+        seconds = single(duration, "time", "Simulation.run: duration", where)
         task = self.network.task if self.network is not None else self.program.task
         if task is not None or self.network is None:
             raise DescriptionError(
@@ -279,7 +296,20 @@ class Simulation:
 def _target(target: Target | str | None) -> Target:
     if target is None:
         return default_target()
-    return target_named(target) if isinstance(target, str) else target
+    if isinstance(target, str):
+        return target_named(target)
+    if isinstance(target, type) or not callable(getattr(target, "prepare", None)):
+        raise DescriptionError(
+            "Simulation.target is no target", where=caller(), got=repr(target)[:200], allowed="a name such as 'compiled', or Reference()"
+        )
+    return target
+
+
+def _trials(trials: Any, where: Source | None) -> int:
+    number = trials if isinstance(trials, (int, float, np.integer, np.floating)) and not isinstance(trials, bool) else float("nan")
+    if not np.isfinite(number) or number != int(number) or number < 1:
+        raise DescriptionError("trials is no number of trials", where=where, got=repr(trials), allowed="a whole number from 1")
+    return int(number)
 
 
 def fastest_target() -> Target:

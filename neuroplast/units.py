@@ -77,6 +77,11 @@ def is_quantity(value: object) -> bool:
     return isinstance(value, pint.Quantity)
 
 
+def holds_quantities(value: Any) -> bool:
+    """Whether a list or tuple hides quantities, whose units NumPy would strip."""
+    return isinstance(value, (list, tuple)) and any(is_quantity(one) or holds_quantities(one) for one in value)
+
+
 def dimension_of(value: Any) -> str | None:
     """The name of a value's dimension in :data:`SI_UNITS`, None if it has none of these."""
     if not is_quantity(value):
@@ -98,12 +103,17 @@ def si(value: Any, dimension: str, what: str, where: Source | None = None) -> np
         # registries of other packages are welcome: go through the unit's own factor
         number = value.to(str(unit)).magnitude if value._REGISTRY is not registry else value.to(unit).magnitude
     else:
-        if dimension != "1":
+        if dimension != "1" and not holds_quantities(value):
             raise UnitsError(
                 f"{what} needs a unit", where=where, got=repr(value), allowed=_EXAMPLES[dimension],
                 do="multiply by a unit: from neuroplast.units import ms, mV, nS, Hz, ...",
             )
         number = value
+    if holds_quantities(value):
+        raise UnitsError(
+            f"{what} is a list with a unit inside", where=where, got=repr(value)[:200], allowed=_EXAMPLES[dimension],
+            do="write the unit once, behind the list: [1, 2] * mV",
+        )
     try:
         return np.asarray(number, dtype=float)
     except (TypeError, ValueError):

@@ -17,15 +17,15 @@ from neuroplast.ir.synapses import add_rings, lower_connection
 from neuroplast.ir.tasks import lower_task
 from neuroplast.monitors import Monitor
 from neuroplast.network import Network, Population, Projection
+from neuroplast.node import single
 from neuroplast.tasks import OpenLoop
-from neuroplast.units import si
 
 
 def discretize(network: Network, dt: Any, duration: Any = None) -> StepProgram:
     """The step program of a network. dt: a time. duration: length of the one trial of a network without a task."""
     where = caller()
-    step = float(si(dt, "time", "dt", where))
-    if not np.isfinite(step) or step <= 0:
+    step = single(dt, "time", "dt", where)
+    if step <= 0:
         raise DescriptionError("dt must be a positive time", where=where, got=dt, allowed="such as 0.1*ms")
     graph = resolve(network)
     task = graph.task or OpenLoop(duration=duration, steps=None if duration is not None else 1, reset=False)
@@ -95,6 +95,11 @@ def _recording(monitor: Monitor, b: Builder) -> Recording:
         stride = 1
     else:
         stride = b.steps_of(float(monitor.si.interval), name, "every", monitor.where, least=1)
+    if variable == "spikes" and stride != 1:
+        raise DescriptionError(
+            f"a monitor of the spikes of '{of.name}' that looks only now and then misses most of them", where=monitor.where,
+            got=f"every={monitor.every}", do="record every step, or a Readout that counts them: Projection(..., Delta())",
+        )
     known = b.graph.connections[of.name].numbers if isinstance(of, Projection) else np.arange(b.arrays[array].initial.size)
     numbers, units = known, None
     if monitor.units is not None:

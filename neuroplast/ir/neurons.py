@@ -32,7 +32,7 @@ from neuroplast.neurons import (
     Readout,
     SpikeSequence,
 )
-from neuroplast.node import Normal, Uniform
+from neuroplast.node import Normal, Uniform, numbers
 from neuroplast.synapses import Conductance, Current, Delta, Graded
 from neuroplast.units import SI_UNITS, registry, unit_name
 
@@ -281,7 +281,7 @@ def _(neuron: SpikeSequence, population: Population, incoming: list[Connection],
 
 @_lower.register
 def _(neuron: Pattern, population: Population, incoming: list[Connection], code: Code, b: Builder) -> None:
-    given = np.zeros(population.size) if neuron.values is None else np.asarray(neuron.values, float)
+    given = np.zeros(population.size) if neuron.values is None else numbers(neuron.values, "Pattern.values", neuron.where)
     rate = code.state("rate", given if given.ndim == 1 else given[0])
     if given.ndim == 2:
         table = b.array(f"{population.name}_values", given, kind="constant")

@@ -82,13 +82,16 @@ def lower_rule(connection: Connection, synapses: Synapses, b: Builder) -> None:
 
 
 def _factor(name: str, factor: Factor, connection: Connection, code: Code, b: Builder) -> tuple[str, float]:
-    """(array that holds the factor's value after step 5, scale): writes the statements it needs."""
+    """(array that holds the factor's value after step 5, scale): writes the statements it needs.
+
+    The names that it makes up begin with an underscore, which those of factors never do.
+    """
     signal = signal_of(factor)
     array = _signal_array(connection, signal.side, signal.variable, b)
     pulse = signal.variable in PULSES
     scale = 1.0 / b.dt if pulse else 1.0
     if isinstance(factor, Transformed):
-        source = code.use(f"x_{name}", array)
+        source = code.use(f"_x_{name}", array)
         text = str(expression(factor.function).substitute({"x": f"{source}*{scale!r}" if pulse else source}))
         code.set(code.state(name, 0.0, reset=True), text)
         return code.bind[name], 1.0
@@ -98,7 +101,7 @@ def _factor(name: str, factor: Factor, connection: Connection, code: Code, b: Bu
                 f"dt is too coarse for the factor '{name}' of '{connection.node.name}'", where=factor.where,
                 got=f"dt {b.dt:g} s, tau {factor.si.tau:g} s", allowed=f"dt up to {factor.si.tau / 2:g} s",
             )
-        source, y = code.use(f"x_{name}", array), code.state(name, 0.0)
+        source, y = code.use(f"_x_{name}", array), code.state(name, 0.0)
         a = float(np.exp(-b.dt / factor.si.tau))
         code.set(y, f"{y}*{a!r} + {source}" if pulse else f"{source} + ({y} - {source})*{a!r}")
         if factor.si.floor > 0:
@@ -112,8 +115,8 @@ def _factor(name: str, factor: Factor, connection: Connection, code: Code, b: Bu
             b.arrays[code.bind[y]] = replace(b.arrays[code.bind[y]], trace=SpikeTrace(array, a, float(factor.si.floor)))
         return code.bind[y], 1.0
     if isinstance(factor, Deviation):
-        source = code.use(f"x_{name}", array)
-        value, mean = code.state(name, 0.0), code.state(f"{name}_mean", 0.0, reset=False)
+        source = code.use(f"_x_{name}", array)
+        value, mean = code.state(name, 0.0), code.state(f"_mean_{name}", 0.0, reset=False)
         text = f"{source}*{scale!r}" if pulse else source
         code.set(value, f"{text} - {mean}")
         code.set(mean, f"{mean} + {float(-np.expm1(-b.dt / factor.si.tau))!r}*{value}")

@@ -8,18 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import singledispatch
+from typing import Any
 
 import numpy as np
 
-from neuroplast.errors import DescriptionError, TaskError, did_you_mean
+from neuroplast.errors import DescriptionError, NeuroplastError, TaskError, did_you_mean, raised_at
 from neuroplast.expressions import expression
 from neuroplast.ir.builder import REWARD, TOTAL, TRIAL_TYPE, Builder
 from neuroplast.ir.graph import generator
 from neuroplast.ir.modulation import TRIAL_TYPES
 from neuroplast.ir.neurons import output_signal
 from neuroplast.ir.program import CLOCK, STEP, TRIAL, CallTask, Dot, Draw, Row, SetRow, StepProgram, Sum
+from neuroplast.modulation import PerTrialType
 from neuroplast.network import Population
 from neuroplast.neurons import Pattern
+from neuroplast.node import numbers
 from neuroplast.tasks import OpenLoop, PythonTask, Reach, Regression, Task, TrackTarget
 
 
@@ -67,9 +70,15 @@ def _(task: OpenLoop, b: Builder) -> None:
 
 @_lower.register
 def _(task: TrackTarget, b: Builder) -> None:
-    k, target = task.readout.size, np.asarray(task.target, float)
+    k, target = task.readout.size, numbers(task.target, "TrackTarget.target", task.where)
     stride = b.steps_of(task.si.interval, "task", "interval", task.where, least=1)
-    sung = min(b.steps, len(target) * stride)
+    sung = len(target) * stride
+    if sung > b.steps:
+        raise DescriptionError(
+            "TrackTarget.target is longer than the trial", where=task.where,
+            got=f"{len(target)} rows of {stride} steps in a trial of {b.steps} steps", allowed=f"up to {b.steps // stride} rows",
+            do="make the trial longer, or the target shorter",
+        )
     if (task.readout.name, task.variable) not in b.signals:
         known = [v for n, v in b.signals if n == task.readout.name]
         raise DescriptionError(
@@ -95,7 +104,7 @@ def _(task: TrackTarget, b: Builder) -> None:
         b.observe.append(Draw(bind["u"], "uniform", "task/random reward", probe=True))
         statements.append(("reward", "active*where(u < 0.5, 1.0, 0.0)"))
     elif task.threshold is not None:
-        statements.append(("reward", f"active*where(D < {float(task.threshold)!r}, 1.0, 0.0)"))
+        statements.append(("reward", f"active*where(D < {float(task.si.threshold)!r}, 1.0, 0.0)"))
     else:
         bars = b.array("task_threshold_table", np.full(b.steps, -1.0), reset=False)
         bind["bar"] = b.array("task_threshold", np.zeros(1), kind="scratch")
@@ -114,14 +123,20 @@ def _(task: TrackTarget, b: Builder) -> None:
 @_lower.register
 def _(task: Reach, b: Builder) -> None:
     _given(task.inputs, task)
-    targets = np.asarray(task.targets, float)
+    targets = numbers(task.targets, "Reach.targets", task.where)
     n, d = targets.shape
+    for modulator in b.graph.network.modulators:
+        if isinstance(modulator.baseline, PerTrialType) and n > TRIAL_TYPES:
+            raise DescriptionError(
+                f"the baseline of '{modulator.name}' keeps a mean for each trial type, and Reach has too many targets", where=task.where,
+                got=f"{n} targets", allowed=f"up to {TRIAL_TYPES}", do="use fewer targets, or RunningMean(trials=...)",
+            )
     x, s = b.signal(task.inputs.name, "rate"), b.signal(task.outputs.name, output_signal(task.outputs))
     arrays = {
         "targets": b.array("task_targets", targets, kind="constant"),
-        "encoder": b.array("task_encoder", np.asarray(task.encoder, float), kind="constant"),
-        "decoder": b.array("task_decoder", np.asarray(task.decoder, float), kind="constant"),
-        "offset": b.array("task_offset", np.asarray(task.offset, float), kind="constant"),
+        "encoder": b.array("task_encoder", numbers(task.encoder, "Reach.encoder", task.where), kind="constant"),
+        "decoder": b.array("task_decoder", numbers(task.decoder, "Reach.decoder", task.where), kind="constant"),
+        "offset": b.array("task_offset", numbers(task.offset, "Reach.offset", task.where), kind="constant"),
         "goal": b.array("task_goal", np.zeros(d), reset=True), "cursor": b.array("task_cursor", np.zeros(d), reset=True),
         "want": b.array("task_direction", np.zeros(d), reset=True), "y": b.array("task_velocity", np.zeros(d), kind="scratch"),
         "s": b.array("task_centred", np.zeros(task.outputs.size), kind="scratch"),
@@ -168,12 +183,12 @@ def _(task: Regression, b: Builder) -> None:
     _given(task.inputs, task)
     n, m = task.inputs.size, task.outputs.size
     x, y = b.signal(task.inputs.name, "rate"), b.signal(task.outputs.name, output_signal(task.outputs))
-    teacher = b.array("task_teacher", np.asarray(task.teacher, float), kind="constant")
+    teacher = b.array("task_teacher", numbers(task.teacher, "Regression.teacher", task.where), kind="constant")
     wanted = b.array("task_wanted", np.zeros(m), reset=True)
     if task.x is None:
         b.trial_start.append(Draw(x, "normal", "task/input", probe=False, each="trial"))
     else:
-        fixed = b.array("task_x", np.asarray(task.x, float), kind="constant")
+        fixed = b.array("task_x", numbers(task.x, "Regression.x", task.where), kind="constant")
         b.trial_start.append(b.scalar_map("task", [("x", "fixed + 0.0")], {"x": x, "fixed": fixed}, n))
     b.trial_start.append(Dot(wanted, teacher, x, m, n))
     error = _measure(b, "error")
@@ -185,18 +200,23 @@ def _(task: Regression, b: Builder) -> None:
 
 @dataclass
 class PythonBinding:
-    """Where a Python task finds its outputs and puts its inputs: population name -> array of the program."""
+    """Where a Python task finds its outputs and puts its inputs: population name -> array of the program.
+
+    counts: the outputs that count spikes; a call sets them to zero.
+    """
 
     task: PythonTask
     seed: int
     inputs: dict[str, str]
     outputs: dict[str, str]
     done: str
+    counts: tuple[str, ...] = ()
 
 
 @_lower.register
 def _(task: PythonTask, b: Builder) -> None:
-    outputs = {}
+    every = 1 if task.every is None else b.steps_of(task.si.every, "task", "every", task.where, least=1)
+    outputs, counts = {}, []
     for population in task.outputs:
         variable = task.variables.get(population.name, None) or output_signal(population)
         known = [v for n, v in b.signals if n == population.name]
@@ -204,14 +224,19 @@ def _(task: PythonTask, b: Builder) -> None:
             raise DescriptionError(
                 f"the task reads '{variable}' of '{population.name}'", where=task.where, do=did_you_mean(variable, known)
             )
-        outputs[population.name] = b.signal(population.name, variable)
+        outputs[population.name] = signal = b.signal(population.name, variable)
+        if variable == "spikes" and every > 1:
+            count = b.array(f"task_{population.name}_count", np.zeros(population.size), reset=True)
+            b.observe.append(b.scalar_map("task", [("n", "n + s")], {"n": count, "s": signal}, population.size))
+            b.note(population.name, "spikes seen by the task", "a spike train", f"spikes since the last call ({every} steps)", task.where)
+            counts.append(count)
+            outputs[population.name] = count
     for population in task.inputs:
         _given(population, task)
     b.done = b.array("task_done", np.zeros(1), reset=True)
     b.task = PythonBinding(
-        task, b.graph.network.seed, {p.name: b.signal(p.name, "rate") for p in task.inputs}, outputs, b.done
+        task, b.graph.network.seed, {p.name: b.signal(p.name, "rate") for p in task.inputs}, outputs, b.done, tuple(counts)
     )
-    every = 1 if task.every is None else b.steps_of(task.si.every, "task", "every", task.where, least=1)
     b.trial_start.append(CallTask("reset"))
     b.observe += [b.scalar_map("task", [("reward", "0.0")], {"reward": REWARD}), CallTask("step", every)]
 
@@ -225,11 +250,13 @@ class PythonCaller:
     def call(self, method: str, arrays: dict[str, np.ndarray]) -> None:
         binding, trial = self.binding, int(arrays[CLOCK][TRIAL])
         if method == "reset":
-            inputs = self.environment.reset(trial, generator(binding.seed, f"task/{trial}"))
+            inputs = self._ask("reset", arrays, trial, generator(binding.seed, f"task/{trial}"))
             arrays[TRIAL_TYPE][0] = self._trial_type(arrays)
         else:
             seen = {name: arrays[array].copy() for name, array in binding.outputs.items()}
-            answer = self.environment.step(seen)
+            for name in binding.counts:
+                arrays[name][...] = 0.0
+            answer = self._ask("step", arrays, seen)
             if not isinstance(answer, tuple) or len(answer) != 3:
                 raise self._error("returned something else than (reward, inputs, done)", repr(answer)[:200], arrays)
             reward, inputs, done = answer
@@ -254,6 +281,19 @@ class PythonCaller:
             if not np.all(np.isfinite(given)):
                 raise self._error(f"returned input '{name}' with values that are not finite", repr(given)[:200], arrays)
             target[...] = given
+
+    def _ask(self, method: str, arrays: dict[str, np.ndarray], *arguments: Any) -> Any:
+        """What the environment answers; TaskError with the line in the user's code where it raised an exception."""
+        try:
+            return getattr(self.environment, method)(*arguments)
+        except NeuroplastError:
+            raise
+        except Exception as problem:
+            trial, step = int(arrays[CLOCK][TRIAL]), int(arrays[CLOCK][STEP])
+            raise TaskError(
+                f"{type(problem).__name__}: {problem}", where=self.binding.task.where,
+                got=f"raised at {raised_at(problem)}, in {method} of {type(self.environment).__name__} (trial {trial}, step {step})",
+            ) from problem
 
     def _trial_type(self, arrays: dict[str, np.ndarray]) -> float:
         number = getattr(self.environment, "trial_type", 0)

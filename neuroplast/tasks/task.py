@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from neuroplast.errors import DescriptionError
-from neuroplast.node import Node, quantity
+from neuroplast.errors import DescriptionError, Source
+from neuroplast.node import Node, part, quantity
+
+if TYPE_CHECKING:
+    from neuroplast.network import Population
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -47,11 +50,13 @@ class OpenLoop(Task):
     """Trials without reward: the network runs by itself. What a Simulation uses where a network has no task."""
 
 
-def population_of(task: Task, name: str) -> Any:
+def population_of(task: Task, name: str) -> Population:
     """The population in a task's field; DescriptionError where it is none."""
-    from neuroplast.network import Population
+    return checked_population(getattr(task, name), f"{type(task).__name__}.{name}", task.where)
 
-    value = getattr(task, name)
-    if not isinstance(value, Population):
-        raise DescriptionError(f"{type(task).__name__}.{name} is not a population", where=task.where, got=repr(value))
-    return value
+
+def checked_population(value: object, what: str, where: Source | None) -> Population:
+    """``value``, if it is a population."""
+    from neuroplast.network import Population  # which imports this module
+
+    return part(value, Population, f"{what} is not a population", where, "what network.add(Population(...)) gave")

@@ -53,7 +53,7 @@ def track(reward: str, threshold: float | None = None, variable: str = "m", rese
         plastic = network.add(Projection(drive, cells, Uniform(0.0, 0.1), Conductance(5 * ms, 0 * mV), plasticity=rule))
         network.add(Projection(cells, out, Normal(0.0, 0.5), Delta()))
         read = out if variable == "m" else cells
-        target = waves(25, read.size) * (1.0 if variable == "m" else 0.01) - (0.0 if variable == "m" else 0.055)
+        target = waves(min(25, steps // 2), read.size) * (1.0 if variable == "m" else 0.01) - (0.0 if variable == "m" else 0.055)
         network.add(
             TrackTarget(
                 readout=read, target=target, interval=1 * ms, variable=variable, reward=reward, threshold=threshold, steps=steps,

@@ -27,7 +27,6 @@ from neuroplast.results import array
 from neuroplast.simulation import Interrupted, Simulation
 from neuroplast.synapses import Graded
 from neuroplast.tasks import PythonTask
-from neuroplast.training import RunError
 from neuroplast.units import ms
 
 TRIALS = 30
@@ -140,7 +139,7 @@ def test_many_interruptions(tmp_path: Path, whole: xr.DataTree) -> None:
 
 def test_an_error_in_the_middle_keeps_the_work_and_names_the_trial(tmp_path: Path, whole: xr.DataTree) -> None:
     broken = simulation({(17, 2): fail})
-    with pytest.raises(RunError, match="trial 17: ValueError: the arm fell off") as error:
+    with pytest.raises(TaskError, match="trial 17: ValueError: the arm fell off") as error:
         broken.run(TRIALS, checkpoint=tmp_path)
     assert str(tmp_path) in str(error.value)
     assert broken.stopped is not None and broken.stopped.result is not None

@@ -157,7 +157,7 @@ CASES: dict[str, tuple[Wrong, tuple[str, ...]]] = {
         lambda: build(
             cells := source(),
             out := pop("out", 2, Readout(tau=5 * ms)),
-            Modulator("da", dopamine=Dopamine(cells, 50 * Hz, 9 * ms)),
+            Modulator("da", dopamine=Dopamine(cells, 50 * Hz, 9 * ms, gain=1.0)),
             track(out),
         ),
         ("Dopamine.gain of 'da' needs a unit", "a rate such as"),

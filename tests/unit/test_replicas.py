@@ -16,7 +16,7 @@ import xarray as xr
 
 from neuroplast import results
 from neuroplast.backends.cpp.build import find_compiler
-from neuroplast.errors import DescriptionError, ResultError
+from neuroplast.errors import DescriptionError, ResultError, TaskError
 from neuroplast.modulation import Modulator, RunningMean
 from neuroplast.monitors import Monitor
 from neuroplast.network import Network, Population, Projection
@@ -28,7 +28,6 @@ from neuroplast.results import array
 from neuroplast.simulation import Interrupted, Simulation
 from neuroplast.synapses import FixedProbability, Graded
 from neuroplast.tasks import PythonTask, Regression
-from neuroplast.training import RunError
 from neuroplast.units import ms
 
 TRIALS = 40
@@ -223,7 +222,7 @@ def test_each_replica_has_its_own_python_task() -> None:
 def test_an_error_names_the_replica_and_keeps_what_was_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Environment, "made", 0)
     simulation = Simulation(described(task=python_task(Environment(fails=4))), 1 * ms, "reference", replicas=3)
-    with pytest.raises(RunError, match=r"replica 1 \(seed 6\): trial 4: ValueError: the arm fell off"):
+    with pytest.raises(TaskError, match=r"replica 1 \(seed 6\): trial 4: ValueError: the arm fell off"):
         simulation.run(10)
     assert simulation.stopped is not None and simulation.stopped.result is not None
     np.testing.assert_array_equal(simulation.stopped.result["trials_done"], [10, simulation.stopped.trial])

@@ -218,8 +218,11 @@ class _Draft:
     def _changes(self, op: Operation) -> frozenset[str]:
         if isinstance(op, CallTask):
             done = {self.program.done} if self.program.done else set()
-            return frozenset({*self._binding("inputs"), *({TRIAL_TYPE} if op.method == "reset" else {REWARD, *done})})
+            return frozenset({*self._binding("inputs"), *({TRIAL_TYPE} if op.method == "reset" else {REWARD, *done, *self._counts()})})
         return writes(op) - frozenset(EVERYWHERE)
+
+    def _counts(self) -> Iterable[str]:
+        return getattr(self.program.task, "counts", ())
 
     def _binding(self, what: str) -> Iterable[str]:
         return getattr(self.program.task, what).values()
