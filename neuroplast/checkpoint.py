@@ -88,20 +88,29 @@ class CheckpointFolder:
         """Before a new run: take away a run that has ended; ResultError where one could still be resumed."""
         if not self.exists:
             return
-        for path in (self.folder / STATE, self.folder / PREVIOUS):
-            try:
-                _, meta = read_npz(path)
-                left = int(meta["first"]) + int(meta["trials"]) - int(meta["trial"])
-                got = f"{int(meta['trials']) - left} of {meta['trials']} trials done"
-                break
-            except _UNREADABLE:
-                left, got = -1, "a checkpoint that cannot be read"
+        left, got = self._left()
         if left != 0:
             raise ResultError(
                 f"{self.folder} holds a run that has not ended", got=got,
                 do="resume it, choose another folder, or remove this one",
             )
         self.clear()
+
+    @property
+    def ended(self) -> bool:
+        """Whether what is stored is a whole run."""
+        return self._left()[0] == 0
+
+    def _left(self) -> tuple[int, str]:
+        """How many trials of the stored run are left (-1 where it cannot be read), and the same in words."""
+        for path in (self.folder / STATE, self.folder / PREVIOUS):
+            try:
+                _, meta = read_npz(path)
+                left = int(meta["first"]) + int(meta["trials"]) - int(meta["trial"])
+                return left, f"{int(meta['trials']) - left} of {meta['trials']} trials done"
+            except _UNREADABLE:
+                continue
+        return -1, "a checkpoint that cannot be read"
 
     def write(self, saved: Saved) -> None:
         """Store the run as it is now; ResultError where the disk does not take it (what was there before is still whole)."""

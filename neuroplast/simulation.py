@@ -19,12 +19,13 @@ from neuroplast.checkpoint import CheckpointFolder
 from neuroplast.errors import DescriptionError, Source, caller
 from neuroplast.ir.program import StepProgram
 from neuroplast.lock import locked
-from neuroplast.network import Network
+from neuroplast.network import Network, Population
+from neuroplast.neurons import Pattern
 from neuroplast.replicas import Member, SideBySide, Wish, checked_count, cores, replica_folder, replica_note
 from neuroplast.stacking import REPLICA, stack_replicas
 from neuroplast.tasks import PythonTask
 from neuroplast.training import Interruption, NotFiniteWarning, Progress, Stop, Training
-from neuroplast.units import second, si
+from neuroplast.units import ms, second, si
 
 
 class Interrupted(KeyboardInterrupt):
@@ -310,6 +311,16 @@ def _target(target: Target | str | None) -> Target:
     if target is None:
         return default_target()
     return target_named(target) if isinstance(target, str) else target
+
+
+def usable_target(target: str | None) -> Target:
+    """The target of that name (None: the fastest), after a test on one small network; NeuroplastError where it cannot run here."""
+    found = target_named(target) if target else fastest_target()
+    net = Network("test", 0)
+    net.add(Population("unit", 1, Pattern()))
+    with Simulation(net, 1 * ms, found) as simulation:
+        simulation.run(duration=1 * ms)
+    return found
 
 
 def fastest_target() -> Target:
