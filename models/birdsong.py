@@ -55,6 +55,7 @@ from neuroplast import (
 )
 from neuroplast.ir.graph import generator
 from neuroplast.model import Claim, Measured, Model, Parameter
+from neuroplast.ranges import above, at_least, one_of
 from neuroplast.units import Hz, ms, mV
 
 if TYPE_CHECKING:
@@ -64,36 +65,48 @@ if TYPE_CHECKING:
     from neuroplast.report.section import Section
 
 PARAMETERS = {
-    "n_hvc": Parameter(500, "card", "RA-projecting HVC neurons of the paper, from memory"),
-    "n_ra": Parameter(800, "card", "RA neurons of the paper, from memory; one LMAN neuron for each"),
-    "song": Parameter(200 * ms, "card", "the verified surrogate's; the paper's motif may be 150 ms, a bird's is about 1 s"),
-    "tail": Parameter(30 * ms, "chosen", "silence in which the delayed reward of the last notes still arrives"),
-    "dt": Parameter(0.2 * ms, "card", "paper, from memory"),
-    "songs": Parameter(2000, "card", "the paper's birds learn in one to two thousand songs"),
-    "bursts": Parameter(1, "paper", "HVC neurons burst once a motif (Fiete et al. 2004)"),
-    "burst_spikes": Parameter(4, "paper", "600-700 Hz for 6 ms"),
-    "burst_interval": Parameter(1.6 * ms, "paper", "625 Hz within the burst"),
-    "tau_s": Parameter(5 * ms, "code", "synaptic decay of both pathways"),
-    "tau_m": Parameter(20 * ms, "code", "RA membrane"),
+    "n_hvc": Parameter(500, "card", "RA-projecting HVC neurons of the paper, from memory", allowed=at_least(1)),
+    "n_ra": Parameter(800, "card", "RA neurons of the paper, from memory; one LMAN neuron for each", allowed=at_least(4)),
+    "song": Parameter(
+        200 * ms, "card", "the verified surrogate's; the paper's motif may be 150 ms, a bird's is about 1 s",
+        allowed=at_least(20 * ms),
+    ),
+    "tail": Parameter(30 * ms, "chosen", "silence in which the delayed reward of the last notes still arrives", allowed=at_least(0)),
+    "dt": Parameter(0.2 * ms, "card", "paper, from memory", allowed=above(0, 2 * ms)),
+    "songs": Parameter(2000, "card", "the paper's birds learn in one to two thousand songs", allowed=at_least(1)),
+    "bursts": Parameter(1, "paper", "HVC neurons burst once a motif (Fiete et al. 2004)", allowed=at_least(1)),
+    "burst_spikes": Parameter(
+        4, "card", "the surrogate's; of the bird 600-700 Hz for 6 ms is known (Fiete et al. 2004)",
+        allowed=at_least(1),
+    ),
+    "burst_interval": Parameter(1.6 * ms, "card", "the surrogate's: 625 Hz within the burst", allowed=above(0)),
+    "tau_s": Parameter(5 * ms, "code", "synaptic decay of both pathways", allowed=above(0)),
+    "tau_m": Parameter(20 * ms, "code", "RA membrane", allowed=above(0)),
     "v_rest": Parameter(-60 * mV, "card", "paper, from memory"),
+    "v_initial": Parameter(
+        -60 * mV, "chosen", "V_L: the card has V(0) = -60 + 8u mV, u uniform; so that all songs begin alike"
+    ),
     "v_threshold": Parameter(-50 * mV, "code", ""),
     "v_reset": Parameter(-55 * mV, "card", "paper, from memory"),
     "v_exc": Parameter(0 * mV, "code", ""),
     "v_inh": Parameter(-70 * mV, "code", ""),
-    "w_max_initial": Parameter(0.22, "card", "W(0) uniform in 0..this, times 100/n_hvc, over the number of bursts"),
-    "w_lman": Parameter(0.2, "chosen", "the card's surrogate has 0.1, with which one seed of five misses the card's window at this size"),
-    "lman_rate": Parameter(80 * Hz, "code", ""),
-    "inhibition": Parameter(2.4, "card", "0.30 x 8: a volley of all RA neurons opens 2.4 leak conductances"),
-    "tau_inhibition": Parameter(5 * ms, "card", ""),
-    "tau_motor": Parameter(8 * ms, "card", ""),
-    "motor_sd": Parameter(30 * Hz, "card", "standard deviation of the tutor's motor signals"),
-    "delay": Parameter(25 * ms, "card", "of the reward"),
-    "kernel_order": Parameter(5, "code", "n of the kernel"),
-    "kernel_tau": Parameter(5 * ms, "code", "n tau_e = delay"),
-    "smoothing": Parameter(0.2, "code", "running mean over about 5 songs"),
-    "reward": Parameter("binary", "paper", "'random' is the control"),
-    "eta": Parameter(1.0, "chosen", "2 learns faster but RA ends at twice its rate; 0.5 is slower"),
-    "floor": Parameter(1e-3, "chosen", "HVC traces below it are zero for the rule: a burst counts for 35 ms"),
+    "w_max_initial": Parameter(0.22, "card", "W(0) uniform in 0..this, times 100/n_hvc, over the number of bursts", allowed=above(0)),
+    "w_lman": Parameter(
+        0.2, "chosen", "the card's surrogate has 0.1, with which one seed of five misses the card's window at this size",
+        allowed=above(0),
+    ),
+    "lman_rate": Parameter(80 * Hz, "code", "", allowed=at_least(0)),
+    "inhibition": Parameter(2.4, "card", "0.30 x 8: a volley of all RA neurons opens 2.4 leak conductances", allowed=at_least(0)),
+    "tau_inhibition": Parameter(5 * ms, "card", "", allowed=above(0)),
+    "tau_motor": Parameter(8 * ms, "card", "", allowed=above(0)),
+    "motor_sd": Parameter(30 * Hz, "card", "standard deviation of the tutor's motor signals", allowed=above(0)),
+    "delay": Parameter(25 * ms, "card", "of the reward", allowed=at_least(0)),
+    "kernel_order": Parameter(5, "code", "n of the kernel", allowed=at_least(0)),
+    "kernel_tau": Parameter(5 * ms, "code", "n tau_e = delay", allowed=above(0)),
+    "smoothing": Parameter(0.2, "code", "running mean over about 5 songs", allowed=above(0, 1)),
+    "reward": Parameter("binary", "paper", "'random' is the control", allowed=one_of("binary", "random", "error")),
+    "eta": Parameter(1.0, "chosen", "2 learns faster but RA ends at twice its rate; 0.5 is slower", allowed=at_least(0)),
+    "floor": Parameter(1e-3, "chosen", "HVC traces below it are zero for the rule: a burst counts for 35 ms", allowed=at_least(0)),
 }
 
 
@@ -130,7 +143,8 @@ def network(p: SimpleNamespace, seed: int) -> Network:
     excitation = Conductance(tau=p.tau_s, reversal=p.v_exc)
     ra = net.add(
         Population(
-            "RA", p.n_ra, LIF(tau=p.tau_m, v_rest=p.v_rest, v_threshold=p.v_threshold, v_reset=p.v_reset),
+            "RA", p.n_ra, LIF(tau=p.tau_m, v_rest=p.v_rest, v_threshold=p.v_threshold, v_reset=p.v_reset,
+                            v_initial=p.v_initial),
             noise=SynapticNoise(source=lman, weight=p.w_lman, synapse=excitation),
         )
     )

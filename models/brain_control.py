@@ -43,6 +43,7 @@ import numpy as np
 import xarray as xr
 from scipy.stats import binomtest
 
+from neuroplast.errors import DescriptionError
 from neuroplast.lab import Lab
 from neuroplast.model import Claim, Measured, Model, Parameter
 from neuroplast.modulation import Modulator, RunningMean
@@ -51,6 +52,7 @@ from neuroplast.network import Network, Population, Projection
 from neuroplast.neurons import Pattern, Rate
 from neuroplast.noise import White
 from neuroplast.plasticity import Deviation, Eligibility, Signal, ThreeFactorRule
+from neuroplast.ranges import above, at_least
 from neuroplast.synapses import Graded
 from neuroplast.tasks import Reach
 from neuroplast.units import second
@@ -64,23 +66,35 @@ y = k (3/n) sum_i p_i (s_i - beta_i)/alpha_i;  x = A y*;  R = y . y* / (|y| |y*|
 dw_ij = kappa x_j (a_i - abar_i) (R - Rbar), mean |x|^2 = 1;  abar <- 0.8 abar + 0.2 a, Rbar likewise"""
 
 PARAMETERS = {
-    "dt": Parameter(second / 30, "paper", "one step of the simulation"),
-    "trials": Parameter(320, "card", "reaches in a session; the paper's number is not certain"),
-    "n_inputs": Parameter(100, "paper", "m, input units"),
-    "n_cortex": Parameter(340, "paper", "n_total; all of them together would move the arm"),
-    "n_recorded": Parameter(40, "paper", "n, those that move the cursor"),
-    "weight_range": Parameter(0.5, "card", "w ~ U[-0.5, 0.5] before the common scale (from a third party's implementation)"),
-    "peak_rate": Parameter(120.0, "card", "Hz; of the fastest recorded unit in its preferred direction"),
-    "rotated": Parameter(0.5, "paper", "fraction of the recorded units whose decoding PD is rotated: 0.25 or 0.5"),
+    "dt": Parameter(second / 30, "paper", "one step of the simulation", allowed=above(0)),
+    "trials": Parameter(320, "card", "reaches in a session; the paper's number is not certain", allowed=at_least(1)),
+    "n_inputs": Parameter(100, "paper", "m, input units", allowed=at_least(3)),
+    "n_cortex": Parameter(340, "paper", "n_total; all of them together would move the arm", allowed=at_least(3)),
+    "n_recorded": Parameter(40, "paper", "n, those that move the cursor", allowed=at_least(3)),
+    "weight_range": Parameter(
+        0.5, "card", "w ~ U[-0.5, 0.5] before the common scale (from a third party's implementation)",
+        allowed=above(0),
+    ),
+    "peak_rate": Parameter(120.0, "card", "Hz; of the fastest recorded unit in its preferred direction", allowed=above(0)),
+    "rotated": Parameter(0.5, "paper", "fraction of the recorded units whose decoding PD is rotated: 0.25 or 0.5", allowed=at_least(0, 1)),
     "angle": Parameter(90.0, "paper", "degrees; about one of the axes x, y, z, drawn once a session"),
-    "exploration": Parameter(40.0, "card", "nu, Hz; GAP in the paper, where the effect needs high noise"),
-    "learning_rate": Parameter(0.03, "card", "kappa = eta mean |x|^2; GAP in the paper (whose eta is kappa/0.64, see above)"),
-    "memory": Parameter(0.8, "paper", "what the running means of a and R keep in a step"),
+    "exploration": Parameter(40.0, "card", "nu, Hz; GAP in the paper, where the effect needs high noise", allowed=at_least(0)),
+    "learning_rate": Parameter(
+        0.03, "card", "kappa = eta mean |x|^2; GAP in the paper (whose eta is kappa/0.64, see above)",
+        allowed=at_least(0),
+    ),
+    "memory": Parameter(0.8, "paper", "what the running means of a and R keep in a step", allowed=above(0, 0.999)),
     "noise_known": Parameter(False, "paper", "True: the rule is given xi in place of a - abar, which is node perturbation"),
-    "distance": Parameter(0.11, "card", "m; from the origin to each corner of the cube of targets"),
-    "radius": Parameter(0.016, "card", "m; a target is hit within it"),
-    "speed": Parameter(0.16, "chosen", "k, m/s; GAP: a reach then takes (0.11 - 0.016) m/k = 18 steps, the card's number"),
-    "patience": Parameter(4 * second, "chosen", "longest reach, 120 steps; GAP: the paper does not say when one is given up"),
+    "distance": Parameter(0.11, "card", "m; from the origin to each corner of the cube of targets", allowed=above(0)),
+    "radius": Parameter(0.016, "card", "m; a target is hit within it", allowed=above(0)),
+    "speed": Parameter(
+        0.16, "chosen", "k, m/s; GAP: a reach then takes (0.11 - 0.016) m/k = 18 steps, the card's number",
+        allowed=above(0),
+    ),
+    "patience": Parameter(
+        4 * second, "chosen", "longest reach, 120 steps; GAP: the paper does not say when one is given up",
+        allowed=above(0),
+    ),
 }
 
 
@@ -136,6 +150,8 @@ def turned(vectors: np.ndarray, axis: int, degrees: float) -> np.ndarray:
 def session(p: SimpleNamespace, seed: int) -> Session:
     """Draw the network, calibrate the decoder, rotate it. Of one seed, the units rotated at 25 % are among those at 50 %."""
     rng, n = np.random.default_rng(seed), p.n_recorded
+    if n > p.n_cortex:
+        raise DescriptionError("more neurons are recorded than there are", got=f"n_recorded {n}", allowed=f"at most n_cortex, {p.n_cortex}")
     weights = rng.uniform(-p.weight_range, p.weight_range, (p.n_cortex, p.n_inputs))
     assumed = rng.normal(size=(3, p.n_cortex))
     assumed /= np.linalg.norm(assumed, axis=0)

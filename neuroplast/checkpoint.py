@@ -46,7 +46,8 @@ class Saved:
 
     digest: of the program.  first: the trial with which the run began.  trials: how many were asked for.  trial: the next one.
     arrays: every state array.  measures: (trials done,) each.  start: the learned arrays before the run.
-    task: what a task written in Python remembers between trials, if it says so.
+    task: what a task written in Python remembers between trials, if it says so.  monitors: name -> what it records (array,
+    stride, units, trials); None where a checkpoint does not say.
     """
 
     digest: str
@@ -58,6 +59,7 @@ class Saved:
     start: dict[str, np.ndarray]
     task: dict[str, np.ndarray] = field(default_factory=dict)
     recordings: Recordings = field(default_factory=dict)
+    monitors: dict[str, list[Any]] | None = None
 
     @property
     def finished(self) -> bool:
@@ -77,24 +79,38 @@ class CheckpointFolder:
     def exists(self) -> bool:
         return (self.folder / STATE).exists() or (self.folder / PREVIOUS).exists()
 
+    def remove_parts(self) -> None:
+        """What a process that was killed was writing. Only who has locked the folder may do this."""
+        for unfinished in self.folder.glob(f".*{_PART}"):
+            unfinished.unlink(missing_ok=True)
+
     def make_place(self) -> None:
         """Before a new run: take away a run that has ended; ResultError where one could still be resumed."""
         if not self.exists:
             return
-        for path in (self.folder / STATE, self.folder / PREVIOUS):
-            try:
-                _, meta = read_npz(path)
-                left = int(meta["first"]) + int(meta["trials"]) - int(meta["trial"])
-                got = f"{int(meta['trials']) - left} of {meta['trials']} trials done"
-                break
-            except _UNREADABLE:
-                left, got = -1, "a checkpoint that cannot be read"
+        left, got = self._left()
         if left != 0:
             raise ResultError(
                 f"{self.folder} holds a run that has not ended", got=got,
                 do="resume it, choose another folder, or remove this one",
             )
         self.clear()
+
+    @property
+    def ended(self) -> bool:
+        """Whether what is stored is a whole run."""
+        return self._left()[0] == 0
+
+    def _left(self) -> tuple[int, str]:
+        """How many trials of the stored run are left (-1 where it cannot be read), and the same in words."""
+        for path in (self.folder / STATE, self.folder / PREVIOUS):
+            try:
+                _, meta = read_npz(path)
+                left = int(meta["first"]) + int(meta["trials"]) - int(meta["trial"])
+                return left, f"{int(meta['trials']) - left} of {meta['trials']} trials done"
+            except _UNREADABLE:
+                continue
+        return -1, "a checkpoint that cannot be read"
 
     def write(self, saved: Saved) -> None:
         """Store the run as it is now; ResultError where the disk does not take it (what was there before is still whole)."""
@@ -111,7 +127,7 @@ class CheckpointFolder:
     def _write_state(self, saved: Saved) -> None:
         meta = {
             "format": FORMAT, "digest": saved.digest, "first": saved.first, "trials": saved.trials, "trial": saved.trial,
-            "parts": self._parts,
+            "parts": self._parts, "monitors": saved.monitors,
         }
         content = {f"array/{name}": array for name, array in saved.arrays.items()}
         content |= {f"measure/{name}": array for name, array in saved.measures.items()}
@@ -139,8 +155,6 @@ class CheckpointFolder:
 
     def read(self, digest: str) -> Saved | None:
         """The newest whole state of the program with this digest, None where there is none yet; ResultError otherwise."""
-        for unfinished in self.folder.glob(f".*{_PART}"):
-            unfinished.unlink()
         if not self.exists:
             return None
         problems: list[str] = []
@@ -188,7 +202,7 @@ class CheckpointFolder:
         saved = Saved(
             digest=meta["digest"], first=int(meta["first"]), trials=int(meta["trials"]), trial=int(meta["trial"]),
             arrays=_under("array/", content), measures=_under("measure/", content), start=start,
-            task=_under("task/", content), recordings=recordings,
+            task=_under("task/", content), recordings=recordings, monitors=meta.get("monitors"),
         )
         return saved, parts
 

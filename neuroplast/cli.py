@@ -1,6 +1,7 @@
 """The command line: ``neuroplast list | run | reproduce | sweep | report | deploy | compare | doctor | bench``.
 
-Exit codes: 0 done, 1 a claim fails (reproduce) or something needed is missing (doctor), 2 an error, 130 interrupted.
+Exit codes: 0 done, 1 a claim fails (reproduce) or something needed is missing (doctor), 2 an error (or a claim that could not be
+measured), 130 interrupted. With --json there is a document in each case; an error's is {"error": {"kind", "what", ...}}.
 """
 
 from __future__ import annotations
@@ -11,20 +12,44 @@ import json
 import math
 import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from neuroplast import display
 from neuroplast.deploy import register
 from neuroplast.errors import NeuroplastError, ResultError
 from neuroplast.spans import spans
 
+UsageError: Any = typer.BadParameter.__mro__[1]
+"""Click's, wherever this version of Typer keeps it."""
+
+
+class Commands(TyperGroup):
+    """With --json, wrong options are a document too."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta["neuroplast.json"] = "--json" in args
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            if ctx.meta["neuroplast.json"]:
+                _print_document({"error": {"kind": "UsageError", "what": error.format_message()}})
+            raise
+
+
 app = typer.Typer(
-    name="neuroplast", no_args_is_help=True, add_completion=True, pretty_exceptions_show_locals=False, rich_markup_mode="rich",
+    name="neuroplast", cls=Commands, no_args_is_help=True, add_completion=True, pretty_exceptions_show_locals=False,
+    rich_markup_mode="rich",
     help="Networks that learn by noise-driven three-factor plasticity: run published models, and check what they claim.",
 )
 
@@ -73,6 +98,7 @@ def run(
         typer.Option(metavar="DIR", help="Folder to write (default: results/MODEL-SEED, or -FIRST-to-LAST).", show_default=False),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder, where it was stopped.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the run that is in the folder.")] = False,
     quick: Quick = False,
     as_json: Json = False,
     checkpoint_every: Annotated[float, typer.Option(metavar="SECONDS", min=0.0, help="Time between checkpoints.")] = 30.0,
@@ -80,7 +106,8 @@ def run(
     """Run a model: train it, save the result, and draw its report.
 
     Ctrl-C stops after the current trial; [bold]--resume[/] goes on from there (or from the last checkpoint, if the machine went
-    down) and ends in exactly the same result as a run that was not interrupted.
+    down) and ends in exactly the same result as a run that was not interrupted. A finished run is never replaced unasked: the same
+    command again shows what is there.
     """
     from neuroplast.model import model_named
     from neuroplast.runs import Order, carry_out, resume_command
@@ -92,7 +119,7 @@ def run(
         label = f"{model} seed {first}" if seeds is None else f"{model} seeds {spans(list(range(first, first + seeds)))}"
         with display.Watch(Console(stderr=True), found.learning_measure) as watch:
             watch.wait(label)
-            done = carry_out(order, out, resume, lambda progress: watch.show(label, progress), checkpoint_every)
+            done = carry_out(order, out, resume, lambda progress: watch.show(label, progress), checkpoint_every, force)
         for warning in done.warnings:
             console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
         document = done.document()
@@ -100,6 +127,11 @@ def run(
         for kind in ("result", "report"):
             if kind in done.files:
                 console.print(f"{kind}: {done.files[kind]}", highlight=False, soft_wrap=True)
+        if done.found:
+            console.print(
+                f"This run was finished before, in {done.folder}: nothing was run.", "Run it again:  --force",
+                "Make it longer:  --resume --trials N", "Write to another folder:  --out DIR", sep="\n", highlight=False, soft_wrap=True,
+            )
         if not done.finished:
             console.print("Interrupted. Go on with:", f"  {resume_command(done.order, done.folder)}", sep="\n", soft_wrap=True)
             return document, 130
@@ -126,10 +158,12 @@ def reproduce(
     from neuroplast.lab import Lab, judge
     from neuroplast.model import model_named
     from neuroplast.model import models as all_models
+    from neuroplast.simulation import usable_target
 
     def work(console: Console) -> Any:
         chosen = [model_named(name) for name in models] if models else list(all_models().values())
         folder = out or Path("results") / ("reproduce-quick" if quick else "reproduce")
+        usable_target(target)  # what cannot run here is one error, not one for each claim
         verdicts = []
         for model in chosen:
             with display.Watch(Console(stderr=True), model.learning_measure) as watch:
@@ -140,7 +174,8 @@ def reproduce(
                     watch.console.print(f"{model.name}: {claim.name}:", display.verdict_text(verdicts[-1]), highlight=False)
         for model in chosen:
             console.print(display.verdict_table(model.name, [verdict for verdict in verdicts if verdict.model == model.name]))
-        return [verdict.row() for verdict in verdicts], int(any(verdict.verdict == "fails" for verdict in verdicts))
+        fails, broke_down = any(verdict.verdict == "fails" for verdict in verdicts), any(verdict.broke_down for verdict in verdicts)
+        return [verdict.row() for verdict in verdicts], 1 if fails else 2 if broke_down else 0
 
     _command(as_json, work)
 
@@ -275,6 +310,27 @@ def _exits(console: Console, say: Callable[[Any], None] | None) -> Iterator[None
     except KeyboardInterrupt:
         Console(stderr=True).print("Interrupted.")
         raise typer.Exit(130) from None
+    except (typer.Exit, typer.Abort, UsageError):
+        raise
+    except Exception as error:
+        what, kept = f"{type(error).__name__}: {error}", _keep_traceback()
+        Console(stderr=True).print(
+            f"error: {what}\n  this is not an error that neuroplast foresaw\n  traceback: {kept}", markup=False, highlight=False,
+            soft_wrap=True,
+        )
+        if say is not None:
+            say({"error": {"kind": type(error).__name__, "what": what, "traceback": kept}})
+        raise typer.Exit(2) from None
+
+
+def _keep_traceback() -> str:
+    """The file that the traceback of the error at hand is written to; the traceback itself where that fails."""
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="neuroplast-error-", suffix=".txt", delete=False, encoding="utf-8") as file:
+            file.write(traceback.format_exc())
+        return file.name
+    except OSError:
+        return traceback.format_exc()
 
 
 @contextlib.contextmanager

@@ -45,12 +45,17 @@ class Watch:
             console=console, transient=False, disable=not console.is_terminal,
         )
         self._label, self._task, self._said, self._warned = "", None, time.monotonic(), False
+        self._told: set[tuple[str, str]] = set()
 
     def show(self, label: str, progress: Progress) -> None:
         state = state_text(progress, self.measure)
         if progress.stopping and not self._warned and progress.trial < progress.trials:
             self._warned = True
             self.console.print("[yellow]Stopping after this trial (Ctrl-C again: at once) ...[/]")
+        for warning in progress.warnings:
+            if (label, warning) not in self._told:
+                self._told.add((label, warning))
+                self.console.print(f"warning: {label}: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
         if label != self._label or self._task is None:
             self._begin(label)
         assert self._task is not None

@@ -26,6 +26,9 @@ from neuroplast.training import Progress
 SHORT = 1.0
 """Seconds up to which a finished run is not stored: it is made again as fast."""
 
+UNMEASURED = "could not be measured"
+"""What stands in the place of a measured value where the measurement broke down."""
+
 Watch = Callable[[str, Progress], None]
 """Called with what is being run, and where it is."""
 
@@ -131,7 +134,8 @@ def run_key(program: StepProgram, target: str, trials: int, record: bool) -> str
 
 @dataclass(frozen=True)
 class Verdict:
-    """One row of ``reproduce``. verdict: "holds", "fails" or "skipped" (``reason`` then says why)."""
+    """One row of ``reproduce``. verdict: "holds", "fails" or "skipped" (``reason`` then says why, and where ``measured`` is
+    UNMEASURED, what went wrong)."""
 
     model: str
     claim: str
@@ -144,12 +148,16 @@ class Verdict:
     verdict: str
     reason: str = ""
 
+    @property
+    def broke_down(self) -> bool:
+        return self.measured == UNMEASURED
+
     def row(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def judge(claim: Claim, lab: Lab) -> Verdict:
-    """Measure a claim. A measurement that breaks down is a claim that fails, not the end of the others."""
+    """Measure a claim. A measurement that breaks down says nothing about the claim, and is not the end of the others."""
 
     def verdict(word: str, measured: Measured | None, text: str, reason: str = "") -> Verdict:
         value = None if measured is None else plain(measured.value)
@@ -163,7 +171,7 @@ def judge(claim: Claim, lab: Lab) -> Verdict:
     except Skip as skip:
         return verdict("skipped", None, "", str(skip))
     except NeuroplastError as error:
-        return verdict("fails", None, "could not be measured", str(error))
+        return verdict("skipped", None, UNMEASURED, str(error))
     except Exception:
-        return verdict("fails", None, "could not be measured", traceback.format_exc())
+        return verdict("skipped", None, UNMEASURED, traceback.format_exc())
     return verdict("holds" if measured.holds else "fails", measured, measured.text)

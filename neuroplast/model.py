@@ -19,6 +19,7 @@ import xarray as xr
 from neuroplast.errors import DescriptionError, did_you_mean
 from neuroplast.network import Network
 from neuroplast.overrides import fitted, value_text
+from neuroplast.ranges import Allowed
 from neuroplast.units import is_quantity
 
 if TYPE_CHECKING:
@@ -31,11 +32,12 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Parameter:
     """value: a number, quantity, switch, text, or an array.  source: where it comes from ("paper", "code", "card", "chosen").
-    why: the reason, for what was chosen."""
+    why: the reason, for what was chosen.  allowed: the values it may be set to (all that have its type and unit, if not said)."""
 
     value: Any
     source: str
     why: str = ""
+    allowed: Allowed | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,12 @@ class Model:
         """The parameters' values: the defaults, over them the quick ones, over them the overrides."""
         defaults = self.defaults
         changes = {**(self.quick if quick else {}), **(overrides or {})}
-        return SimpleNamespace(**(defaults | {name: fitted(name, value, defaults) for name, value in changes.items()}))
+        fit = {name: fitted(name, value, defaults) for name, value in changes.items()}
+        for name, value in fit.items():
+            allowed = self.parameters[name].allowed
+            if allowed is not None:
+                allowed.check(name, value)
+        return SimpleNamespace(**(defaults | fit))
 
     def simulation(self, values: SimpleNamespace, seed: int, target: Target | str | None = None) -> Simulation:
         """target: None for the fastest that is here."""

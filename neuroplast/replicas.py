@@ -197,8 +197,14 @@ class SideBySide:
             return
         self._progress(Progress(
             done, total, measures, seconds, speed, (total - done) / speed if speed > 0 else float("nan"),
-            self._interruption.requested, finished, len(self.members),
+            self._interruption.requested, finished, len(self.members), self._warnings(latest),
         ))
+
+    def _warnings(self, latest: Mapping[int, Progress]) -> tuple[str, ...]:
+        return tuple(
+            text if len(self.members) == 1 else f"seed {self.members[number].simulation.seed}: {text}"
+            for number, progress in sorted(latest.items()) for text in progress.warnings
+        )
 
 
 def _mean(values: Sequence[float]) -> float:

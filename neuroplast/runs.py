@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -21,13 +22,14 @@ import xarray as xr
 from neuroplast import results
 from neuroplast.checkpoint import CheckpointFolder, check_writable, write_atomically
 from neuroplast.errors import NeuroplastError, ResultError
+from neuroplast.lock import locked
 from neuroplast.model import Model, model_named
 from neuroplast.overrides import parse_settings
-from neuroplast.replicas import checked_count, replica_folder
-from neuroplast.simulation import Interrupted, Simulation
-from neuroplast.training import Progress
+from neuroplast.replicas import checked_count
+from neuroplast.simulation import Interrupted, Simulation, run_warnings
+from neuroplast.training import NotFiniteWarning, Progress
 
-PARAMETERS, CHECKPOINT = "parameters.json", "checkpoint"
+PARAMETERS, CHECKPOINT, REPORT_FILE, REPLICAS = "parameters.json", "checkpoint", "report.html", "replica-"
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ class Order:
 
 @dataclass(frozen=True)
 class Done:
-    """The outcome of a run. files: what was written, by kind.  finished: False if it was interrupted."""
+    """The outcome of a run. files: what was written, by kind.  finished: False if it was interrupted.  found: the same run was
+    there already, and nothing was run."""
 
     order: Order
     folder: Path
@@ -75,23 +78,33 @@ class Done:
     files: dict[str, str]
     finished: bool
     warnings: tuple[str, ...] = ()
+    found: bool = False
 
     def document(self) -> dict[str, Any]:
         """What ``run --json`` prints."""
         found = {
             "model": self.order.model, "target": self.target, "trials": int(self.tree.attrs["trials"]), "seed": self.order.seed,
             **({"seeds": self.order.seeds} if self.order.seeds else {}), "measures": measures(self.tree), "files": self.files,
+            "warnings": list(self.warnings),
         }
+        if self.found:
+            return found | {"found": True}
         return found if self.finished else found | {"interrupted": True, "resume": resume_command(self.order, self.folder)}
 
 
 def carry_out(
-    order: Order, out: Path | None, resume: bool, progress: Callable[[Progress], None], every: float = 30.0
+    order: Order, out: Path | None, resume: bool, progress: Callable[[Progress], None], every: float = 30.0, force: bool = False
 ) -> Done:
-    """Run a model and write its folder."""
-    folder = order.folder(out)
+    """Run a model and write its folder. force: replace the run that is there; without, the same finished run is not run again, and
+    any other run is an error."""
+    if resume and force:
+        raise ResultError("--resume goes on with a run and --force begins anew", do="give one of them")
+    folder, notes = order.folder(out), []
     if resume:
+        _check_begun(folder)
         order = _begun(order, folder)
+        if not _checkpoints(folder):
+            notes.append("there was no checkpoint yet to resume from: the run began with its first trial")
     if order.seeds is not None:
         checked_count(order.seeds, "--seeds", None)
     order = replace(order, seed=order.seed or 0, quick=bool(order.quick), settings=order.settings or ())
@@ -104,19 +117,26 @@ def carry_out(
     check_writable(folder)
     checkpoint = folder / CHECKPOINT
     about = _parameters(order, model, values)
-    with _simulation(model, values, order) as simulation:
-        _ = simulation.program  # errors of the description come before anything is written
-        if not resume:
-            for place in (checkpoint, *(checkpoint / replica_folder(k) for k in range(order.seeds or 0))):
-                CheckpointFolder(place).make_place()
+    with _simulation(model, values, order) as simulation, locked(folder):
+        program = simulation.program  # errors of the description come before anything is written
+        if force:
+            _remove(folder)
+        elif not resume:
+            done = _finished(order, folder, program.digest())
+            if done is not None:
+                return done
+            for place in _checkpoints(folder):
+                place.make_place()
         before = _read(folder / PARAMETERS)
         _write(folder / PARAMETERS, about)
         finished = True
         try:
-            tree = simulation.run(
-                trials, checkpoint=checkpoint, checkpoint_every=every, resume=resume, progress=progress,
-                attributes=model.attributes(values),
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotFiniteWarning)  # they are in the result
+                tree = simulation.run(
+                    trials, checkpoint=checkpoint, checkpoint_every=every, resume=resume, progress=progress,
+                    attributes=model.attributes(values),
+                )
         except Interrupted as stop:
             tree, finished = stop.result, False
         except NeuroplastError as error:
@@ -132,8 +152,56 @@ def carry_out(
                 _write(elsewhere / PARAMETERS, about)  # so that --out may name this folder
             todo = f"{error.do}: {resume_command(order, elsewhere)}"
             raise type(error)(error.what, where=error.where, got=error.got, allowed=error.allowed, do=todo) from error
-        target = simulation.target.name
-    return _write_results(order, folder, target, tree, finished)
+        return _write_results(order, folder, simulation.target.name, tree, finished, notes)
+
+
+def _checkpoints(folder: Path) -> list[CheckpointFolder]:
+    """The checkpoints that are in the folder of a run: one, or one for each replica."""
+    found = [CheckpointFolder(place) for place in (folder / CHECKPOINT, *sorted((folder / CHECKPOINT).glob(f"{REPLICAS}*")))]
+    return [checkpoint for checkpoint in found if checkpoint.exists]
+
+
+def _check_begun(folder: Path) -> None:
+    if not (folder / PARAMETERS).exists() and not _checkpoints(folder):
+        raise ResultError(
+            f"there is nothing to resume in {folder}", got="no run was begun there",
+            do="leave out --resume to begin one, or name the folder of a run with --out",
+        )
+
+
+def _finished(order: Order, folder: Path, program: str) -> Done | None:
+    """The same run where it is there already, None where no finished run is; ResultError where another one is."""
+    if any(not checkpoint.ended for checkpoint in _checkpoints(folder)):
+        raise ResultError(
+            f"{folder} holds a run that has not ended",
+            do="resume it (--resume), replace it (--force), or choose another folder (--out DIR)",
+        )
+    result = folder / results.RESULT
+    if not result.exists():
+        if _checkpoints(folder):
+            raise ResultError(
+                f"{folder} holds a finished run whose result was not written",
+                do="write it (--resume), replace the run (--force), or choose another folder (--out DIR)",
+            )
+        return None
+    tree, begun = results.load(result), _read(folder / PARAMETERS).get("order")
+    asked = json.loads(json.dumps(asdict(order)))
+    if begun != asked or tree.attrs.get("program") != program:
+        other = {name: value for name, value in (begun or {}).items() if value != asked[name]}
+        got = ", ".join(f"{name} {value}" for name, value in other.items()) or "another version of the model"
+        raise ResultError(
+            f"{folder} holds another finished run", got=got,
+            do="choose another folder (--out DIR), replace the run (--force), or make it longer (--resume --trials N)",
+        )
+    return replace(_write_report(order, folder, str(tree.attrs["target"]), tree, folder / results.RESULT, []), found=True)
+
+
+def _remove(folder: Path) -> None:
+    """Take away what runs wrote there."""
+    for checkpoint in _checkpoints(folder):
+        checkpoint.clear()
+    for name in (results.RESULT, REPORT_FILE, PARAMETERS):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _simulation(model: Model, values: Any, order: Order) -> Simulation:
@@ -143,23 +211,30 @@ def _simulation(model: Model, values: Any, order: Order) -> Simulation:
     return model.replicas(values, range(first, first + order.seeds), order.target)
 
 
-def _write_results(order: Order, folder: Path, target: str, tree: xr.DataTree, finished: bool) -> Done:
-    warnings: list[str] = []
-    files = {"parameters": str(folder / PARAMETERS), "checkpoint": str(folder / CHECKPOINT)}
+def _write_results(order: Order, folder: Path, target: str, tree: xr.DataTree, finished: bool, notes: list[str]) -> Done:
     try:
-        files["result"] = str(results.save(tree, folder / results.RESULT))
+        result = results.save(tree, folder / results.RESULT)
     except ResultError as error:
-        elsewhere = Path(tempfile.mkdtemp(prefix="neuroplast-")) / results.RESULT
-        files["result"] = str(results.save(tree, elsewhere))
-        warnings.append(f"{error}\n  the result is in {elsewhere} instead")
+        result = results.save(tree, Path(tempfile.mkdtemp(prefix="neuroplast-")) / results.RESULT)
+        notes = [*notes, f"{error}\n  the result is in {result} instead"]
+    return _write_report(order, folder, target, tree, result, notes, finished)
+
+
+def _write_report(
+    order: Order, folder: Path, target: str, tree: xr.DataTree, result: Path, notes: list[str], finished: bool = True
+) -> Done:
+    """Draw the report of a finished run, where it is not newer than the result."""
+    files = {"parameters": str(folder / PARAMETERS), "checkpoint": str(folder / CHECKPOINT), "result": str(result)}
+    page = result.parent / REPORT_FILE
     if finished:
         from neuroplast.report import write_report
 
         try:
-            files["report"] = str(write_report(Path(files["result"]).parent))
+            fresh = page.exists() and page.stat().st_mtime_ns >= result.stat().st_mtime_ns
+            files["report"] = str(page if fresh else write_report(result.parent))
         except NeuroplastError as error:  # the numbers are safe: pictures can be drawn again
-            warnings.append(f"{error}\n  try again with: neuroplast report {folder}")
-    return Done(order, folder, target, tree, files, finished, tuple(warnings))
+            notes = [*notes, f"{error}\n  try again with: neuroplast report {folder}"]
+    return Done(order, folder, target, tree, files, finished, (*notes, *run_warnings(tree)))
 
 
 def resume_command(order: Order, folder: Path) -> str:

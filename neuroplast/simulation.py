@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,16 +15,18 @@ import xarray as xr
 
 from neuroplast import results
 from neuroplast.backends.targets import Executable, LoweringReport, Target, target_named
-from neuroplast.checkpoint import CheckpointFolder, Saved
+from neuroplast.checkpoint import CheckpointFolder
 from neuroplast.errors import DescriptionError, Source, caller
 from neuroplast.ir.program import StepProgram
-from neuroplast.network import Network
+from neuroplast.lock import locked
+from neuroplast.network import Network, Population
+from neuroplast.neurons import Pattern
 from neuroplast.node import single
 from neuroplast.replicas import Member, SideBySide, Wish, checked_count, cores, replica_folder, replica_note
 from neuroplast.stacking import REPLICA, stack_replicas
 from neuroplast.tasks import PythonTask
-from neuroplast.training import Interruption, Progress, Stop, Training
-from neuroplast.units import second
+from neuroplast.training import Interruption, NotFiniteWarning, Progress, Stop, Training
+from neuroplast.units import ms, second
 
 
 class Interrupted(KeyboardInterrupt):
@@ -171,6 +176,11 @@ class Simulation:
             for simulation in self.replicas or (self,):
                 simulation._set_duration(duration)
             trials = 1 if trials is None else trials
+        if resume and checkpoint is None:
+            raise DescriptionError(
+                "there is nothing to resume: no checkpoint folder was given", where=caller(),
+                do="run(resume=True, checkpoint=folder); a simulation that is still in memory goes on with run(trials=...) alone",
+            )
         if trials is None and not resume:
             raise DescriptionError("how long to run?", where=caller(), do="run(trials=...) or run(duration=...)")
         if trials is not None:
@@ -179,10 +189,13 @@ class Simulation:
         wish = Wish(trials, checkpoint_every, resume, record)
         folder = None if checkpoint is None else Path(checkpoint)
         if self.replicas:
-            return self._run_replicas(wish, folder, attributes, progress)
-        result = self.train(wish, folder, attributes, progress)
-        if self.stopped is not None:
-            raise Interrupted(self.stopped.trial, result, self.stopped.checkpoint)
+            result = self._run_replicas(wish, folder, attributes, progress)
+        else:
+            result = self.train(wish, folder, attributes, progress)
+            if self.stopped is not None:
+                raise Interrupted(self.stopped.trial, result, self.stopped.checkpoint)
+        for text in run_warnings(result):
+            warnings.warn(text, NotFiniteWarning, stacklevel=2)
         return result
 
     def _check_trials(self, trials: int | None, record: bool) -> None:
@@ -208,16 +221,17 @@ class Simulation:
         self.stopped = None
         place = None if folder is None else CheckpointFolder(folder)
         training = Training(self.executable, place, wish.every, progress, interruption, wish.keep)
-        training.begin(wish.trials, wish.resume, wish.record)
-        try:
-            saved = training.run()
-        except BaseException:
-            if training.stop is not None:
-                self._reached = training.stop.saved.arrays
-                self.stopped = replace(training.stop, result=self._result(training.stop.saved, attributes))
-            raise
+        with contextlib.nullcontext() if folder is None else locked(folder):
+            training.begin(wish.trials, wish.resume, wish.record)
+            try:
+                saved = training.run()
+            except BaseException:
+                if training.stop is not None:
+                    self._reached = training.stop.saved.arrays
+                    self.stopped = replace(training.stop, result=self._result(training, attributes))
+                raise
         self._reached = saved.arrays
-        result = self._result(saved, attributes)
+        result = self._result(training, attributes)
         if training.stop is not None:
             self.stopped = replace(training.stop, result=result)
         return result
@@ -235,7 +249,10 @@ class Simulation:
         try:
             together.run()
         finally:
+            found = {self.replicas[k].seed: run_warnings(tree) for k, tree in sorted(together.trees.items())}
             result = stack_replicas(together.trees, note) if together.trees else None
+            if result is not None:
+                _warn_in(result, [f"seed {seed}: {text}" for seed, texts in found.items() for text in texts])
             if together.stops:
                 first = min(together.stops.values(), key=lambda stop: stop.trial)
                 self.stopped = replace(first, result=result, checkpoint=folder)
@@ -254,8 +271,10 @@ class Simulation:
             if self.network is not None:
                 self._program = None
 
-    def _result(self, saved: Saved, attributes: Mapping[str, Any] | None) -> xr.DataTree:
-        return results.build(self.program, saved, self.target.name, self.report, attributes)
+    def _result(self, training: Training, attributes: Mapping[str, Any] | None) -> xr.DataTree:
+        tree = results.build(self.program, training.saved, self.target.name, self.report, attributes)
+        _warn_in(tree, training.warnings)
+        return tree
 
     def _set_duration(self, duration: Any) -> None:
         """Make the one trial of a network without a task this long: another program, prepared anew."""
@@ -293,6 +312,18 @@ class Simulation:
         return f"Simulation({name!r}, dt={self.dt:g} s, target={self.target.name!r}{count})"
 
 
+def run_warnings(tree: xr.DataTree) -> list[str]:
+    """What went wrong in a run that was not stopped by it; of a result, also of one that was loaded."""
+    return json.loads(tree.attrs.get("warnings", "[]"))
+
+
+def _warn_in(tree: xr.DataTree, texts: Sequence[str]) -> None:
+    """``warnings`` of a result's root: a JSON list, there where there are any."""
+    tree.attrs.pop("warnings", None)
+    if texts:
+        tree.attrs["warnings"] = json.dumps(list(texts))
+
+
 def _target(target: Target | str | None) -> Target:
     if target is None:
         return default_target()
@@ -310,6 +341,16 @@ def _trials(trials: Any, where: Source | None) -> int:
     if not np.isfinite(number) or number != int(number) or number < 1:
         raise DescriptionError("trials is no number of trials", where=where, got=repr(trials), allowed="a whole number from 1")
     return int(number)
+
+
+def usable_target(target: str | None) -> Target:
+    """The target of that name (None: the fastest), after a test on one small network; NeuroplastError where it cannot run here."""
+    found = target_named(target) if target else fastest_target()
+    net = Network("test", 0)
+    net.add(Population("unit", 1, Pattern()))
+    with Simulation(net, 1 * ms, found) as simulation:
+        simulation.run(duration=1 * ms)
+    return found
 
 
 def fastest_target() -> Target:

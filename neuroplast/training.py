@@ -23,9 +23,10 @@ from neuroplast.backends.reference import Recorder
 from neuroplast.backends.targets import Executable
 from neuroplast.checkpoint import CheckpointFolder, Saved, bytes_of, check_writable, fallback_folder
 from neuroplast.errors import NeuroplastError, ResultError, TaskError
-from neuroplast.ir.program import CLOCK, TRIAL, Recording, StepProgram
+from neuroplast.ir.program import CLOCK, TRIAL, StepProgram
 from neuroplast.ir.tasks import PythonBinding
 from neuroplast.results import learned
+from neuroplast.spans import spans
 
 _SHOW_EVERY = 0.1
 _COPY_SHARE = 0.01
@@ -38,6 +39,7 @@ class Progress:
     """Where a run is. trial: number of trials done out of ``trials``.  measures: of the last trial.  stopping: after Ctrl-C.
 
     Of replicas trials are summed, measures are means over those that run now, and ``finished`` of ``replicas`` have ended.
+    warnings: of what went wrong up to now.
     """
 
     trial: int
@@ -49,6 +51,7 @@ class Progress:
     stopping: bool = False
     finished: int = 0
     replicas: int = 1
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,10 @@ class Stop:
 
 class RunError(NeuroplastError):
     """Something that neither neuroplast nor the task expected, in the middle of a run."""
+
+
+class NotFiniteWarning(RuntimeWarning):
+    """A measure or a learned array became NaN or infinite: what was learned after that means nothing."""
 
 
 class Interruption:
@@ -112,6 +119,8 @@ class Training:
         self._keep, self._shared = keep, interruption is not None
         self._progress = progress
         self._failure: BaseException | None = None
+        self._troubles: dict[str, str] = {}
+        self._lost: tuple[str, ...] = ()
         self._blind = False
         self._interruption = Interruption(self._show) if interruption is None else interruption
         self._task = _remembering_task(self.program)
@@ -120,6 +129,8 @@ class Training:
         """Set the state to that of the beginning, or of the checkpoint."""
         program, arrays = self.program, self.executable.arrays
         digest = program.digest()
+        if self.folder is not None:
+            self.folder.remove_parts()
         saved = self.folder.read(digest) if resume and self.folder is not None else None
         if saved is None:
             if trials is None:
@@ -131,34 +142,48 @@ class Training:
             if self.folder is not None:
                 self.folder.make_place()
         self._wanted = _wanted(program, saved.first, trials or saved.trials, record)
-        if trials is not None and trials != saved.trials:
-            self._check_length(saved, trials, record)
-            saved.trials = trials
+        if trials is not None and saved.first + trials < saved.trial:
+            raise ResultError(
+                "the checkpoint is beyond the end of the run", got=f"{saved.trial - saved.first} trials done",
+                allowed=f"at most {trials}",
+            )
+        monitors = _monitors(program) if record else {}
+        if saved.trial > saved.first:
+            self._check_monitors(saved, monitors)
+        saved.trials, saved.monitors = trials or saved.trials, monitors
         if self.folder is not None:
             check_writable(self.folder.folder, _estimated_bytes(program, self._wanted, saved))
         self._restore(saved)
         self._saved = saved
         self._measures = {name: list(values) for name, values in saved.measures.items()}
+        for name, values in saved.measures.items():
+            self._watch(name, values, saved.first)
         self._recorder = Recorder(program.recordings, self._wanted, program.passes)
         for name, by_trial in saved.recordings.items():
             kept = {trial: samples for trial, samples in by_trial.items() if trial in self._wanted.get(name, ())}
             self._recorder.results[name] = kept
         saved.recordings = self._recorder.results
 
-    def _check_length(self, saved: Saved, trials: int, record: bool) -> None:
-        """A run may be resumed with more trials, if its monitors did not miss any of what the longer run records."""
-        if saved.first + trials < saved.trial:
-            raise ResultError(
-                "the checkpoint is beyond the end of the run", got=f"{saved.trial - saved.first} trials done",
-                allowed=f"at most {trials}",
-            )
-        before = _wanted(self.program, saved.first, saved.trials, record)
-        for name, wanted in self._wanted.items():
-            missed = sorted(trial for trial in wanted - before[name] if trial < saved.trial)
+    @property
+    def saved(self) -> Saved:
+        """The run as it is now."""
+        return self._saved
+
+    def _check_monitors(self, saved: Saved, monitors: dict[str, list[Any]]) -> None:
+        """A run may be resumed if its monitors did not miss any of what the whole run records."""
+        before = monitors if saved.monitors is None else saved.monitors
+        for name, about in monitors.items():
+            if name in before and before[name][:3] != about[:3]:
+                raise ResultError(
+                    f"monitor '{name}' recorded something else before", got=_monitor_text(about), allowed=_monitor_text(before[name]),
+                    do="resume with the monitor as it was, or start again in another folder",
+                )
+            recorded = {saved.first + k for k in _recorded(before[name][1], before[name][3], saved.trials)} if name in before else set()
+            missed = sorted(trial for trial in self._wanted[name] - recorded if trial < saved.trial)
             if missed:
                 raise ResultError(
-                    f"monitor '{name}' of a run of {trials} trials records trial {missed[0]}, which was run without recording",
-                    do=f"resume with trials={saved.trials}, or start again",
+                    f"monitor '{name}' would record trials that were run without recording", got=f"trials {spans(missed)}",
+                    do=f"resume with the monitors and the number of trials ({saved.trials}) of before, or start again in another folder",
                 )
 
     def _state(self) -> dict[str, np.ndarray]:
@@ -202,6 +227,10 @@ class Training:
         if self._interruption.requested and not self._saved.finished:
             self._truncate()
             self.stop = Stop(self._saved, self._rescue())
+        self._lost = tuple(
+            f"'{name}' holds numbers that are not finite after trial {self._saved.trial - 1}"
+            for name in learned(self.program) if not np.isfinite(self._saved.arrays[name]).all()
+        )
         self._show()
         return self._saved
 
@@ -231,6 +260,7 @@ class Training:
         try:
             for name, values in zip(self.program.measures, measures.T, strict=True):
                 self._measures[name].extend(values.tolist())
+                self._watch(name, values, trial)
             now = time.perf_counter()
             due = self.folder is not None and now - self._stored >= self.every
             # a target that runs many trials in one piece calls this afterwards: its arrays are then those of the last trial
@@ -246,6 +276,20 @@ class Training:
         except BaseException as error:  # raised here, inside a call from compiled code, it could be lost
             self._failure = error
             return False
+
+    def _watch(self, name: str, values: np.ndarray, first: int) -> None:
+        """Note the first trial in which a measure is no number."""
+        if name not in self._troubles and not (fine := np.isfinite(values)).all():
+            at = int(np.argmin(fine))
+            self._troubles[name] = (
+                f"the measure '{name}' is {values[at]:g} in trial {first + at}: what follows may mean nothing. "
+                "Often a learning rate is too high, or a task divides by zero"
+            )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Measures, and at the end of the run learned arrays, that are not finite."""
+        return (*self._troubles.values(), *self._lost)
 
     def _copy(self, arrays: dict[str, np.ndarray]) -> None:
         began = time.perf_counter()
@@ -313,7 +357,9 @@ class Training:
         speed = (saved.first + done - self._begin_trial) / seconds if seconds > 0 else 0.0
         left = (saved.trials - done) / speed if speed > 0 else float("nan")
         measures = {name: values[-1] for name, values in self._measures.items() if values}
-        self._progress(Progress(done, saved.trials, measures, seconds, speed, left, self._interruption.requested))
+        self._progress(Progress(
+            done, saved.trials, measures, seconds, speed, left, self._interruption.requested, warnings=self.warnings
+        ))
 
 
 def _remembering_task(program: StepProgram) -> Any:
@@ -324,15 +370,32 @@ def _remembering_task(program: StepProgram) -> Any:
 
 def _wanted(program: StepProgram, first: int, trials: int, record: bool) -> dict[str, set[int]]:
     """Monitor -> the numbers of the trials that it records."""
-    return {r.name: {first + k for k in _recorded(r, trials)} if record else set() for r in program.recordings}
+    return {r.name: {first + k for k in _recorded(r.stride, r.trials, trials)} if record else set() for r in program.recordings}
 
 
-def _recorded(recording: Recording, trials: int) -> Iterable[int]:
-    if recording.stride == 0 or recording.trials == "all":
+def _recorded(stride: int, asked: Any, trials: int) -> Iterable[int]:
+    if stride == 0 or asked == "all":
         return range(trials)
-    if recording.trials == "ends":
+    if asked == "ends":
         return (0, trials - 1)
-    return (k + trials if k < 0 else k for k in (int(k) for k in np.atleast_1d(np.asarray(recording.trials))))
+    return (k + trials if k < 0 else k for k in (int(k) for k in np.atleast_1d(np.asarray(asked))))
+
+
+def _monitors(program: StepProgram) -> dict[str, list[Any]]:
+    """What each monitor records, as a checkpoint keeps it: array, stride, units, trials."""
+    return {
+        r.name: [
+            r.array, r.stride, None if r.units is None else np.asarray(r.units).tolist(),
+            r.trials if isinstance(r.trials, str) else np.atleast_1d(np.asarray(r.trials)).tolist(),
+        ]
+        for r in program.recordings
+    }
+
+
+def _monitor_text(about: list[Any]) -> str:
+    array, stride, units, _ = about
+    when = f"every {stride} steps" if stride else "at the end of each trial"
+    return f"{array} {when}, {'all units' if units is None else 'units ' + spans(units)}"
 
 
 def _estimated_bytes(program: StepProgram, wanted: dict[str, set[int]], saved: Saved) -> int:

@@ -53,6 +53,7 @@ def render(tree: xr.DataTree) -> str:
         doi=_doi(attribute(tree, "doi")),
         facts=_facts(tree),
         versions=json_attribute(tree, "versions", dict),
+        warnings=json_attribute(tree, "warnings", list),
         sections=sections(tree),
         roles=ROLES,
     )

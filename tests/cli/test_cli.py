@@ -87,7 +87,7 @@ def test_run_writes_its_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_run_as_json() -> None:
     found = train("--trials", "30", "--set", "rate=0.2", "--set", "scale=0.01 V", "--out", "here")
-    assert list(found) == ["model", "target", "trials", "seed", "measures", "files"]
+    assert list(found) == ["model", "target", "trials", "seed", "measures", "files", "warnings"]
     assert (found["model"], found["target"], found["trials"], found["seed"]) == ("tiny", "reference", 30, 0)
     assert found["measures"]["error"]["last"] < found["measures"]["error"]["first"]
     assert all(Path(path).exists() for path in found["files"].values())
@@ -165,6 +165,30 @@ def test_resume_takes_what_the_run_was_begun_with() -> None:
     assert document("run", "tiny", "--resume", "--out", "here")["trials"] == 40
 
 
+def test_a_finished_run_is_not_replaced_unasked() -> None:
+    first = train("--trials", "5")
+    state = Path("results/tiny-0/result.nc").stat().st_mtime_ns
+    again = train("--trials", "5")
+    assert again.pop("found") and again == first
+    for other in (["--set", "rate=0.2"], ["--trials", "6"], ["--quick"]):
+        answer = call("run", "tiny", "--target", "reference", "--trials", "5", *other)
+        assert answer.exit_code == 2 and "holds another finished run" in answer.stderr and "--force" in answer.stderr
+    assert Path("results/tiny-0/result.nc").stat().st_mtime_ns == state
+    assert "found" not in train("--trials", "5", "--set", "rate=0.2", "--force")
+    assert results.load("results/tiny-0").attrs["trials"] == 5 and Path("results/tiny-0/result.nc").stat().st_mtime_ns > state
+
+
+def test_there_must_be_something_to_resume() -> None:
+    assert "nothing to resume" in document("run", "tiny", "--out", "empty", "--resume", code=2)["error"]["what"]
+
+
+def test_every_error_is_a_document() -> None:
+    assert "--trials" in document("run", "tiny", "--trials", "0", code=2)["error"]["what"]
+    assert "no target" in document("reproduce", "tiny", "--target", "foo", code=2)["error"]["what"]
+    for setting in ("n_recorded=500", "rotated=2"):
+        assert document("run", "brain_control", "--target", "reference", "--set", setting, code=2)["error"]["allowed"]
+
+
 def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     fired = []
 
@@ -239,12 +263,14 @@ def test_a_killed_run_that_is_resumed_is_the_uninterrupted_run() -> None:
     """SIGKILL at random moments of a real process: while it starts, trains, and writes checkpoints."""
     quiet = "import neuroplast.report as r; r.write_report = lambda folder: folder\n"
     arguments = ["run", "tiny", "--target", "reference", "--trials", "1500", "--out", "killed"]
-    command = [sys.executable, "-c", quiet + PROGRAM, *arguments, "--resume", "--checkpoint-every", "0.02"]
+    begin = [sys.executable, "-c", quiet + PROGRAM, *arguments, "--checkpoint-every", "0.02"]
+    command = [*begin, "--resume"]
     state = Path("killed/checkpoint/state.npz")
     moments, kills = random.Random(), 0
     for attempt in range(4):
         before = state.stat().st_mtime_ns if state.exists() else 0
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        words = command if Path("killed/parameters.json").exists() else begin
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         if attempt != 1:  # that one is killed while it starts
             while process.poll() is None and (not state.exists() or state.stat().st_mtime_ns == before):
                 time.sleep(0.001)

@@ -1,9 +1,12 @@
 """Runs that are stopped in every way go on, and end as if they had not been."""
 
 import errno
+import json
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +20,7 @@ from neuroplast import checkpoint as checkpoints
 from neuroplast.backends.reference import Reference
 from neuroplast.checkpoint import PREVIOUS, STATE, CheckpointFolder, check_writable
 from neuroplast.errors import DescriptionError, ResultError, TaskError
+from neuroplast.lock import LOCK, locked
 from neuroplast.modulation import Modulator, RunningMean
 from neuroplast.monitors import Monitor
 from neuroplast.network import Network, Population, Projection
@@ -26,7 +30,8 @@ from neuroplast.plasticity import Eligibility, Signal, ThreeFactorRule
 from neuroplast.results import array
 from neuroplast.simulation import Interrupted, Simulation
 from neuroplast.synapses import Graded
-from neuroplast.tasks import PythonTask
+from neuroplast.tasks import PythonTask, Regression
+from neuroplast.training import NotFiniteWarning
 from neuroplast.units import ms
 
 TRIALS = 30
@@ -58,7 +63,10 @@ class Environment:
         self.seen = int(state["seen"])
 
 
-def simulation(events: Mapping[tuple[int, int], Any] | None = None, seed: int = 1, rate: float = 0.05) -> Simulation:
+def simulation(
+    events: Mapping[tuple[int, int], Any] | None = None, seed: int = 1, rate: float = 0.05, monitors: tuple[str, ...] = ("rate", "noise"),
+    units: Any = None,
+) -> Simulation:
     net = Network("net", seed)
     x = net.add(Population("x", 3, Pattern()))
     y = net.add(Population("y", 2, Rate(transfer="linear", tau=0 * ms), White(0.1)))
@@ -69,8 +77,8 @@ def simulation(events: Mapping[tuple[int, int], Any] | None = None, seed: int = 
     projection = net.add(Projection(x, y, 0.1, Graded(), plasticity=rule))
     net.add(PythonTask(environment=Environment(events), inputs=(x,), outputs=(y,), steps=4))
     net.add(Monitor(projection, "weight", every="trial"))
-    net.add(Monitor(y, "rate", trials="all"))
-    net.add(Monitor(y, "noise"))
+    for variable in monitors:
+        net.add(Monitor(y, variable, trials="all" if variable == "rate" else "ends", units=units))
     return Simulation(net, 1 * ms, Reference())
 
 
@@ -234,6 +242,89 @@ def test_another_network_is_not_resumed(tmp_path: Path) -> None:
     for other in (simulation(seed=2), simulation(rate=0.06)):
         with pytest.raises(ResultError, match="belongs to another network"):
             other.run(checkpoint=tmp_path, resume=True)
+
+
+def test_a_monitor_that_missed_trials_is_not_resumed(tmp_path: Path, whole: xr.DataTree) -> None:
+    with pytest.raises(Interrupted):
+        simulation({(12, 1): interrupt}, monitors=("noise",)).run(TRIALS, checkpoint=tmp_path)
+    with pytest.raises(ResultError, match=r"'y_rate' would record trials that were run without recording(.|\n)*trials 0-12"):
+        simulation().run(checkpoint=tmp_path, resume=True)
+    with pytest.raises(ResultError, match=r"'y_noise' recorded something else(.|\n)*units 1(.|\n)*all units"):
+        simulation(monitors=("noise",), units=[1]).run(checkpoint=tmp_path, resume=True)
+    with pytest.raises(ResultError, match=r"'x_y_weight' would record(.|\n)*trials 0-19"):
+        silent = simulation()
+        silent.run(20, checkpoint=tmp_path / "silent", record=False)
+        simulation().run(TRIALS, checkpoint=tmp_path / "silent", resume=True)
+    fewer = simulation(monitors=()).run(checkpoint=tmp_path, resume=True)
+    np.testing.assert_array_equal(fewer["weights_final/x_y"], whole["weights_final/x_y"])
+
+
+def test_resume_needs_a_folder() -> None:
+    with pytest.raises(DescriptionError, match="no checkpoint folder was given"):
+        simulation().run(TRIALS, resume=True)
+
+
+def test_two_runs_in_one_folder(tmp_path: Path, whole: xr.DataTree) -> None:
+    """The second is refused, and leaves what the first is writing alone."""
+    refused = []
+
+    def intrude() -> None:
+        part = tmp_path / ".state.npz-0.part"
+        part.write_text("half")
+        for resume in (False, True):
+            with pytest.raises(ResultError, match=rf"in use by another run(.|\n)*process {os.getpid()} on ") as error:
+                simulation().run(TRIALS, checkpoint=tmp_path, resume=resume)
+            refused.append(error)
+        CheckpointFolder(tmp_path).read(simulation().program.digest())
+        assert part.exists()
+
+    tree = simulation({(12, 1): intrude}).run(TRIALS, checkpoint=tmp_path)
+    assert len(refused) == 2
+    assert_same(tree, whole)
+    assert not (tmp_path / LOCK).exists()
+    assert_same(simulation().run(checkpoint=tmp_path, resume=True), whole)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_lock_is_free_when_its_process_was_killed(tmp_path: Path) -> None:
+    script = f"import os, signal, pathlib\nfrom neuroplast.lock import locked\nwith locked(pathlib.Path({str(tmp_path)!r})):\n"
+    killed = subprocess.run([sys.executable, "-c", script + "    os.kill(os.getpid(), signal.SIGKILL)"], check=False)
+    assert killed.returncode == -signal.SIGKILL and (tmp_path / LOCK).exists()
+    with locked(tmp_path):
+        assert (tmp_path / LOCK).read_text().startswith(f"process {os.getpid()} on ")
+        with pytest.raises(ResultError, match="in use"), locked(tmp_path):
+            pass
+
+
+def diverging(replicas: int | None = None) -> Simulation:
+    net = Network("net", 1)
+    x, y = net.add(Population("x", 2, Pattern())), net.add(Population("y", 2, Rate(), noise=White(1.0)))
+    rule = ThreeFactorRule(
+        {"pre": Signal("pre", "rate"), "noise": Signal("post", "noise")}, Eligibility("pre*noise", tau=5 * ms), Modulator("m"),
+        rate=1e12,
+    )
+    net.add(Projection(x, y, 0.0, Graded(), plasticity=rule))
+    net.add(Regression(inputs=x, outputs=y, teacher=np.ones((2, 2)), steps=10))
+    return Simulation(net, 1 * ms, Reference(), replicas=replicas)
+
+
+@pytest.mark.filterwarnings("ignore::neuroplast.training.NotFiniteWarning")
+@np.errstate(all="ignore")
+def test_numbers_that_are_not_finite_are_said(tmp_path: Path) -> None:
+    told: list[tuple[str, ...]] = []
+    with pytest.warns(NotFiniteWarning, match=r"measure 'error' is (inf|nan) in trial") as caught:
+        tree = diverging().run(TRIALS, checkpoint=tmp_path, progress=lambda progress: told.append(progress.warnings))
+    at = int(np.argmin(np.isfinite(array(tree, "learning/error"))))
+    texts = [str(warning.message) for warning in caught if warning.category is NotFiniteWarning]
+    assert json.loads(tree.attrs["warnings"]) == texts and told[-1] == tuple(texts)
+    assert 0 < at < TRIALS - 1 and f"in trial {at}:" in texts[0]
+    assert texts[-1].startswith("'x_y_weight' holds numbers that are not finite")
+    with pytest.warns(NotFiniteWarning, match="measure 'error'"):
+        again = diverging().run(checkpoint=tmp_path, resume=True)
+    assert again.attrs["warnings"] == tree.attrs["warnings"]
+    with pytest.warns(NotFiniteWarning, match="seed 2: the measure 'error'"):
+        two = diverging(replicas=2).run(TRIALS)
+    assert [text.partition(": ")[0] for text in json.loads(two.attrs["warnings"])] == ["seed 1"] * len(texts) + ["seed 2"] * len(texts)
 
 
 def test_a_run_that_could_be_resumed_is_not_overwritten_and_a_finished_one_is(tmp_path: Path, whole: xr.DataTree) -> None:
