@@ -3,7 +3,7 @@ as a number or as the firing of a population of dopamine-like neurons around its
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
@@ -93,7 +93,7 @@ class Dopamine(Node):
     population: Population
     tonic: Number = quantity("rate", positive=True, scalar=True)
     tau: Number = quantity("time", positive=True, scalar=True)
-    gain: Any
+    gain: Any = field(kw_only=True)
     slope: Any = quantity("rate", default=None, scalar=True)
 
     def check(self) -> None:

@@ -159,7 +159,7 @@ class Node(metaclass=_Checked):
 
     def same_length(self, *names: str) -> None:
         """DescriptionError where two of these quantity fields are arrays of different shapes."""
-        arrays = {name: getattr(self.si, name) for name in names if np.ndim(getattr(self.si, name, None)) > 0}
+        arrays = {name: getattr(self.si, name) for name in names if np.ndim(getattr(self.si, name, 0.0)) > 0}
         if len({np.shape(value) for value in arrays.values()}) > 1:
             raise DescriptionError(
                 f"{type(self).__name__}: {' and '.join(arrays)} differ in shape", where=self.where,

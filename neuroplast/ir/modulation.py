@@ -56,7 +56,8 @@ def lower_modulator(modulator: Modulator, b: Builder) -> None:
                 table = b.array(f"{name}_{what}_by_type", np.zeros(TRIAL_TYPES), reset=False)
                 read = Row(bind[what], table, TRIAL_TYPES, TRIAL_TYPE)
                 b.before.append(read)
-                b.trial_end.append(read)
+                if not b.reset:  # else it is among what is done again, below
+                    b.trial_end.append(read)
                 after_learning.append(SetRow(table, bind[what], TRIAL_TYPES, TRIAL_TYPE))
     elif isinstance(baseline, PairedPass):
         _check_paired(modulator, baseline, b)

@@ -182,6 +182,9 @@ def rewrite(
                 draw, on_grid = rounding(learn, weights[learn.projection], arrays, formats)
                 (before if draw.each == "step" else start).append(draw)
                 parts[where].append(on_grid)
+            elif isinstance(op, EndLearn) and op.closing:  # one more change, after the last step
+                draw, on_grid = rounding(learn, weights[learn.projection], arrays, formats)
+                parts[where] += [replace(draw, stream=f"{learn.projection}/last rounding", each="trial"), on_grid]
     return replace(
         program, arrays=arrays, neurons=maps, before=tuple(before), trial_start=tuple(start), after=tuple(parts["after"]),
         trial_end=tuple(parts["trial_end"]), **changes,  # type: ignore[arg-type]
