@@ -145,7 +145,7 @@ CASES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "signal": (lambda: LowPass("pre", tau=5 * ms), ("LowPass.signal is not a signal",)),  # type: ignore[arg-type]
     "factor named as a constant": (lambda: rule("pi", "probe"), ("'pi' is that of a constant",)),
     "dopamine of what is no population": (
-        lambda: Dopamine("da", 20 * Hz, 9 * ms, 1 * Hz),  # type: ignore[arg-type]
+        lambda: Dopamine("da", 20 * Hz, 9 * ms, gain=1 * Hz),  # type: ignore[arg-type]
         ("Dopamine.population is not a population",),
     ),
     "monitor of a name": (lambda: Monitor("b", "v"), ("Monitor.of is nothing that can be recorded", "'b'")),  # type: ignore[arg-type]
