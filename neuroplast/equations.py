@@ -56,6 +56,8 @@ _PINT = {"amp": "ampere", "Mohm": "megaohm", "meter": "metre", "1": "dimensionle
 _FLAGS = {("unless refractory", "differential"), ("constant", "parameter")}
 RESERVED = {"noise", "dt", "t", "spikes", "i", "xi"}
 EXTERNAL = {"noise", "dt"}
+MADE_UP = ("_", "slope_", "in_", "decay_", "noise_", "refractory_")
+"""What names begin with that the lowering makes up beside those of the equations."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ class Equations:
             name = match["diff"] or match["sub"] or match["par"]
             if name in raw:
                 raise DescriptionError(f"the equations define '{name}' twice", where=where)
-            if name in RESERVED or name in UNIT_NAMES or name in CONSTANTS or name in FUNCTIONS or name.startswith("_"):
+            made_up = name.startswith(MADE_UP) or name in RESERVED
+            if made_up or name in UNIT_NAMES or name in CONSTANTS or name in FUNCTIONS:
                 raise DescriptionError(f"the equations define '{name}', which is reserved", where=where, do="rename it")
             raw[name] = (kind, match["expr"])
             unit[name] = _unit(match["unit"].strip(), name, where)
@@ -139,6 +142,17 @@ class Equations:
         starts = {name: _number(value, unit[name], name, where) for name, value in initial.items()}
         pick = lambda wanted: {n: right[n] for n, (k, _) in raw.items() if k == wanted}
         return cls(pick("differential"), _ordered(pick("subexpression"), where), values, starts, unit, frozenset(held), tuple(noisy))
+
+    def check_times(self, given: Mapping[str, Any], where: Source | None) -> None:
+        """DescriptionError for a parameter that is a time and has no value, or none above zero: equations divide by it."""
+        for name, value in self.parameters.items():
+            if not self.units[name].is_compatible_with(units.registry.second):
+                continue
+            if name not in given:
+                raise DescriptionError(f"the parameter '{name}' has no value", where=where, do=f"parameters={{'{name}': 10*ms}}")
+            if not isinstance(value, (Uniform, Normal)) and np.any(np.asarray(value) <= 0):
+                allowed = "greater than zero"
+                raise DescriptionError(f"the parameter '{name}' is out of range", where=where, got=given[name], allowed=allowed)
 
     def check_noise(self, unit: pint.Unit, where: Source | None) -> None:
         """UnitsError if a noise measured in ``unit`` does not fit into the equations."""

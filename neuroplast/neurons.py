@@ -222,6 +222,7 @@ class EquationNeuron(Neuron):
 
     def check(self) -> None:
         parsed = Equations.parse(self.equations, self.parameters, self.initial, self.where)
+        parsed.check_times(self.parameters, self.where)
         object.__setattr__(self, "parsed", parsed)
         parsed.check_statements(self.threshold, self.reset, self.where)
         if self.method not in ("euler", "exponential_euler"):

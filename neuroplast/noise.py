@@ -50,7 +50,8 @@ def _check_amplitude(noise: Node, name: str) -> None:
 class White(Noise):
     """Independent values of standard deviation ``std`` in every step; with every="trial" drawn once a trial and held.
 
-    law: "normal", or "uniform" on [-std sqrt(3), std sqrt(3)].
+    std: a number, one for each unit, or one for each synapse as weights are given; per step, so what it does to a membrane depends
+    on dt.  law: "normal", or "uniform" on [-std sqrt(3), std sqrt(3)].
     """
 
     std: Any
@@ -82,7 +83,8 @@ class OrnsteinUhlenbeck(Noise):
 
 @dataclass(frozen=True, eq=False)
 class Impulses(Noise):
-    """With probability 1 - exp(-rate dt) in a step, a value of standard deviation ``std``; zero otherwise (Miconi 2017)."""
+    """With probability 1 - exp(-rate dt) in a step, a value of standard deviation ``std``; zero otherwise (Miconi 2017,
+    10.7554/eLife.20899)."""
 
     std: Any
     rate: Number = quantity("rate", nonnegative=True)

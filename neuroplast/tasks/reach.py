@@ -22,7 +22,8 @@ class Reach(Task):
         y = decoder (s - offset);   cursor += y dt;   y* = (target - cursor)/|target - cursor|;   inputs x = encoder y*
         R(t) = y . y* / (|y| |y*|)         the cosine of the angle between movement and desired movement
 
-    A trial ends at a distance below ``radius``, or after its duration.
+    After Legenstein, Chase, Schwartz & Maass 2010, 10.1523/JNEUROSCI.4284-09.2010. A trial ends at a distance below ``radius``,
+    or after its duration.
     targets: (n, d);  decoder: (d, n_outputs);  offset: (n_outputs,);  encoder: (n_inputs, d).  order: "random" or "sequence".
     Measures: ``reward`` (sum of R), ``match`` (mean of R), ``duration`` (steps), ``hit`` (1 or 0).
     """

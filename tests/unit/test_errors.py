@@ -217,7 +217,7 @@ CASES: dict[str, tuple[Wrong, tuple[str, ...]]] = {
         ("adaptation.tau has the wrong shape",),
     ),
     "size of an equation's parameter": (
-        lambda: build(pop(neuron=equation(parameters={"E": [1.0, 2.0] * mV}))),
+        lambda: build(pop(neuron=equation(parameters={"E": [1.0, 2.0] * mV, "tau": 5 * ms}))),
         ("EquationNeuron.E has the wrong shape",),
     ),
     "size of a noise": (lambda: build(pop(noise=White([1.0, 2.0] * mV))), ("'noise_std' of 'cells' has the wrong shape", "(2,)")),
