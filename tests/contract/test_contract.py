@@ -31,7 +31,7 @@ def _load(name: str) -> Any:
 
 
 def _lava() -> Any:
-    pytest.importorskip("lava", reason="Lava is an extra")
+    pytest.importorskip("lava.magma", reason="Lava is an extra")
     return _load("lava")()
 
 

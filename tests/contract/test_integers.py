@@ -29,7 +29,7 @@ def outcome(name: str, target: Any) -> Outcome:
 @pytest.mark.parametrize("name", FEATURES)
 def test_integers_are_the_same_everywhere(name: str, target: str):
     if target == "lava":
-        pytest.importorskip("lava", reason="Lava is an extra")
+        pytest.importorskip("lava.magma", reason="Lava is an extra")
     elif target == "compiled":
         from neuroplast.backends.cpp.build import find_compiler
 
