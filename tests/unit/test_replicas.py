@@ -160,7 +160,7 @@ def test_killed_replicas_are_resumed_exactly(target: str, trials: int, tmp_path:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_ctrl_c_stops_all_and_resuming_is_exact(target: str, tmp_path: Path) -> None:
-    trials, pressed = (300 if target == "reference" else 6_000), []
+    trials, pressed = (1_500 if target == "reference" else 6_000), []
 
     def press(progress: Any) -> None:
         if not pressed and progress.trial % trials > 10:  # within a replica, not between two
