@@ -54,8 +54,8 @@ class LIF(Neuron):
     with ``resistance`` currents are in ampere. v is integrated in closed form with g, i and the noise held over one step.
     ``noise`` (V) is added as a current is. ``refractory``: v is held at v_reset for that long after a spike.
 
-    Signals: ``v`` (V), ``spikes`` (Hz, a train of Dirac pulses), ``external`` (V, what a modulator adds), ``threshold`` with
-    an adaptive threshold.
+    Signals: ``v`` (V), ``spikes`` (Hz, a train of Dirac pulses), ``threshold`` with an adaptive threshold, ``external`` (V, the
+    error) where the population is a modulator's dopamine.
     """
 
     tau: Number = quantity("time", positive=True)
@@ -97,7 +97,7 @@ class Rate(Neuron):
     a_initial: Any = quantity("1", default=0.0, drawn=True)
 
     spiking: ClassVar[bool] = False
-    signals: ClassVar[tuple[str, ...]] = ("activation", "rate", "input", "external")
+    signals: ClassVar[tuple[str, ...]] = ("activation", "rate", "input")
 
     def check(self) -> None:
         expression(TRANSFERS.get(self.transfer, self.transfer), self.where, {"x"})
@@ -113,7 +113,7 @@ class Bernoulli(Neuron):
     transfer: str = "sigmoid"
     bias: Any = quantity("1", default=0.0, drawn=True)
 
-    signals: ClassVar[tuple[str, ...]] = ("spikes", "probability", "score", "input", "external")
+    signals: ClassVar[tuple[str, ...]] = ("spikes", "probability", "score", "input")
 
     def check(self) -> None:
         expression(TRANSFERS.get(self.transfer, self.transfer), self.where, {"x"})
@@ -123,7 +123,7 @@ class Bernoulli(Neuron):
 class Poisson(Neuron):
     """Poisson spike trains: in each step a spike with probability 1 - exp(-rate dt). rate: scalar or (size,), Hz.
 
-    Signals: ``spikes``, ``external`` (Hz, added to the rate: what a modulator drives).
+    Signals: ``spikes``, ``external`` (Hz, the error, added to the rate) where the population is a modulator's dopamine.
     """
 
     rate: Number = quantity("rate", nonnegative=True)

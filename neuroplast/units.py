@@ -73,6 +73,24 @@ def unit_name(dimension: str | pint.Unit) -> str:
     return "1" if dimension == "1" else f"{SI_UNITS[dimension]:~}" if dimension in SI_UNITS else dimension
 
 
+def si_name(unit: pint.Unit) -> str:
+    """What a unit is called in SI: 'mV' -> 'V', 'Hz s' -> '1', 'V s' -> 's * V'."""
+    for known in SI_UNITS.values():
+        if known.is_compatible_with(unit):
+            return unit_name(known)
+    plain = registry.Quantity(1.0, unit)
+    reduced = plain.to_reduced_units()
+    return f"{(reduced if reduced.m == 1.0 and plain.to_base_units().m == 1.0 else plain.to_base_units()).units:~}" or "1"
+
+
+def named_unit(name: str) -> pint.Unit | None:
+    """The unit with this name; None where the name is no unit's (a readout may be measured in anything)."""
+    try:
+        return registry.Unit("dimensionless" if name == "1" else name)
+    except Exception:  # pint, and the parsers below it, have many
+        return None
+
+
 def is_quantity(value: object) -> bool:
     return isinstance(value, pint.Quantity)
 

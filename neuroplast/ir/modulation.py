@@ -36,7 +36,9 @@ def lower_modulator(modulator: Modulator, b: Builder) -> None:
     gain = repr(float(modulator.si.gain))
     step_error, end_error = "r", "total"
     after_learning = []
+    b.check_dt(f"tau of modulator '{name}'", modulator.si.tau, modulator.where)
     if isinstance(baseline, RunningMean) and baseline.si.tau is not None:
+        b.check_dt(f"the running mean of modulator '{name}'", baseline.si.tau, baseline.where)
         bind["mean"] = b.array(f"{name}_mean", np.zeros(1), reset=False)
         k = float(-np.expm1(-b.dt / baseline.si.tau))
         b.before.append(b.scalar_map(name, [("error", "r - mean"), ("mean", f"mean + {k!r}*error")], bind))
@@ -119,6 +121,7 @@ def _check_paired(modulator: Modulator, baseline: PairedPass, b: Builder) -> Non
 
 def _critic(modulator: Modulator, critic: Critic, reward: str, error: str, b: Builder) -> None:
     name, features = modulator.name, critic.features
+    b.check_dt(f"tau of the critic of '{name}'", critic.si.tau, critic.where)
     n, output = features.size, b.signal(features.name, output_signal(features))
     a = float(np.exp(-b.dt / critic.si.tau))
     bind = {
@@ -147,6 +150,7 @@ def _dopamine(modulator: Modulator, dopamine: Dopamine, error: str, b: Builder) 
             f"the dopamine population '{population.name}' of '{name}' must be Poisson or LIF", where=dopamine.where,
             got=type(population.neuron).__name__,
         )
+    b.check_dt(f"tau of the dopamine of '{name}'", dopamine.si.tau, dopamine.where)
     dimension = "rate" if isinstance(population.neuron, Poisson) else "voltage"
     gain = float(si(dopamine.gain, dimension, f"Dopamine.gain of '{name}'", dopamine.where))
     if dopamine.slope is None and dimension != "rate":

@@ -14,7 +14,7 @@ import numpy as np
 
 from neuroplast.equations import Equations
 from neuroplast.errors import DescriptionError
-from neuroplast.expressions import Expression
+from neuroplast.expressions import Expression, expression
 from neuroplast.ir.builder import Builder, Code
 from neuroplast.ir.graph import Connection, generator
 from neuroplast.ir.noise import add_population_noise
@@ -34,7 +34,7 @@ from neuroplast.neurons import (
 )
 from neuroplast.node import Normal, Uniform, numbers
 from neuroplast.synapses import Conductance, Current, Delta, Graded
-from neuroplast.units import SI_UNITS, registry, unit_name
+from neuroplast.units import si_name, unit_name
 
 
 def lower_population(population: Population, b: Builder) -> None:
@@ -60,16 +60,8 @@ def _lower(neuron: Neuron, population: Population, incoming: list[Connection], c
     raise AssertionError(f"{type(neuron).__name__} has no discrete form")
 
 
-def _check_dt(population: Population, b: Builder, name: str, tau: object, limit: float = 0.5) -> None:
-    smallest = float(np.min(np.asarray(tau, float), where=np.asarray(tau) > 0, initial=np.inf))
-    if smallest < b.dt / limit:
-        raise DescriptionError(
-            f"dt is too coarse for {name} of population '{population.name}'",
-            where=population.neuron.where,
-            got=f"dt {b.dt:g} s, {name} {smallest:g} s",
-            allowed=f"dt up to {limit * smallest:g} s",
-            do="use a smaller dt, or a longer time constant",
-        )
+def _check_dt(population: Population, b: Builder, name: str, tau: object) -> None:
+    b.check_dt(f"{name} of population '{population.name}'", tau, population.neuron.where)
 
 
 def _filtered_inputs(incoming: list[Connection], code: Code, b: Builder) -> dict[type, list[tuple[Connection, str]]]:
@@ -98,11 +90,7 @@ def _decay(code: Code, name: str, tau: object, b: Builder) -> str:
 
 def _unit(parsed: Equations, name: str) -> str:
     """The unit that a variable of equations has in SI."""
-    unit = parsed.units.get(name)
-    if unit is None or unit.dimensionless:
-        return "1"
-    known = (u for u in SI_UNITS.values() if registry.Unit(u).is_compatible_with(unit))
-    return f"{next(known, registry.Quantity(1.0, unit).to_base_units().units):~}"
+    return si_name(parsed.units[name]) if name in parsed.units else "1"
 
 
 def _sum(terms: list[str]) -> str:
@@ -199,7 +187,7 @@ def _unit_input(population: Population, incoming: list[Connection], bias: object
     if np.any(start):
         terms.append(code.number("bias", start))
     code.state("input", 0.0)
-    code.set("input", _sum(terms + _external(population, code, b)))
+    code.set("input", _sum(terms))
     _signals(b, code, "input")
 
 
@@ -353,6 +341,8 @@ def _(neuron: EquationNeuron, population: Population, incoming: list[Connection]
 
     derivative = {name: full(body) for name, body in parsed.differential.items()}
     for name, text in derivative.items():
+        if neuron.method == "euler":
+            _check_euler(name, text, code, population, b)
         code.set(f"slope_{name}", text if neuron.method == "euler" else _exponential(name, text, b.dt, population))
     steps = _refractory_steps(population, b, neuron.si.refractory) if neuron.threshold is not None else np.zeros(1)
     refractory = code.state("refractory_left", 0.0) if np.any(steps > 0) else None
@@ -382,10 +372,26 @@ def _variable(connection: Connection) -> str:
     return synapse.variable
 
 
+def _check_euler(name: str, text: str, code: Code, population: Population, b: Builder) -> None:
+    """Forward Euler of dx/dt = B - x/tau needs a tau of two steps at least: looked at where all else has its start.
+
+    Equations that are not linear in x have no one time constant, and are left to their author.
+    """
+    body = expression(text)
+    others = {n: b.arrays[code.bind[n]].initial for n in body.names - {name}}
+    with np.errstate(all="ignore"):
+        at = [np.asarray(body.numpy({**others, name: np.array([x])}), float) for x in (-1.0, 0.0, 1.0)]
+        slope, bend = (at[2] - at[0]) / 2, np.abs(at[2] - 2 * at[1] + at[0])
+        falling = (slope < 0) & np.isfinite(slope) & (bend <= 1e-9 * np.abs(slope))
+        tau = np.where(falling, -1 / slope, np.inf)
+    b.check_dt(
+        f"d{name}/dt of population '{population.name}'", tau, population.neuron.where,
+        "use a smaller dt, or method='exponential_euler'",
+    )
+
+
 def _exponential(name: str, text: str, dt: float, population: Population) -> str:
     """The exact step of dx/dt = A x + B with A and B held; DescriptionError where the equation is not linear in x."""
-    from neuroplast.expressions import expression
-
     body = expression(text)
     at = {k: str(body.substitute({name: repr(k)})) for k in (0.0, 1.0)}
     others = {n: np.array([0.37 + 0.21 * i, -0.41 + 0.13 * i, 3.3 - 0.7 * i]) for i, n in enumerate(sorted(body.names))}

@@ -6,14 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pint
 
 from neuroplast.errors import DescriptionError
-from neuroplast.expressions import expression, sum_of_products
+from neuroplast.expressions import Term, expression, sum_of_products
 from neuroplast.ir.builder import Builder, Code
 from neuroplast.ir.graph import Connection, to_si
 from neuroplast.ir.program import EndLearn, Learn, Product, SpikeTrace, Synapses
 from neuroplast.modulation import PairedPass
-from neuroplast.plasticity import Deviation, Factor, LowPass, Transformed, signal_of
+from neuroplast.plasticity import Deviation, Factor, LowPass, Signal, Transformed, signal_of
+from neuroplast.units import named_unit, registry, si_name
 
 PULSES = ("spikes", "release_score")
 """Signals that are trains of Dirac pulses: kept as 0/1 (or a score) a step, read as that over dt."""
@@ -33,8 +35,8 @@ def lower_rule(connection: Connection, synapses: Synapses, b: Builder) -> None:
             side = signal_of(factor).side
             where[factor_name] = (side, *_factor(factor_name, factor, connection, codes[side], b))
     b.learn.extend(code.map() for code in codes.values() if code.statements)
-    products = []
-    for term in sum_of_products(expression(eligibility.drive)):
+    products, terms = [], sum_of_products(expression(eligibility.drive))
+    for term in terms:
         sides: dict[str, list[tuple[str, int]]] = {"pre": [], "post": [], "synapse": []}
         coefficient = term.coefficient
         for factor_name, power in term.powers:
@@ -55,14 +57,11 @@ def lower_rule(connection: Connection, synapses: Synapses, b: Builder) -> None:
             where=rule.where, got=f"update='{rule.update}'", do="update='episodic'",
         )
     if tau:
-        shortest = float(tau)
-        if shortest < 2 * b.dt:
-            raise DescriptionError(
-                f"dt is too coarse for the eligibility of '{name}'", where=eligibility.where, got=f"dt {b.dt:g} s, tau {shortest:g} s",
-                allowed=f"dt up to {shortest / 2:g} s",
-            )
+        b.check_dt(f"the eligibility of '{name}'", tau, eligibility.where)
+    unit = _drive_unit(terms, where, rule.factors, b)
+    unit = "1" if unit is None else si_name(unit if tau == 0 else unit * registry.second)
     arrays = tuple(
-        b.array(f"{name}_eligibility" if k == eligibility.order else f"{name}_eligibility_{k}", np.zeros(n), own=True)
+        b.array(f"{name}_eligibility" if k == eligibility.order else f"{name}_eligibility_{k}", np.zeros(n), unit, own=True)
         for k in range(eligibility.order + 1)
     )
     low, high = (
@@ -70,8 +69,13 @@ def lower_rule(connection: Connection, synapses: Synapses, b: Builder) -> None:
         for bound in rule.bounds
     )
     episodic = rule.update == "episodic"
+    learned = f"{name}_weight" if rule.target == "weight" else f"{name}_q"
+    start = b.arrays[learned].initial
+    outside = int(np.sum((start < (-np.inf if low is None else low)) | (start > (np.inf if high is None else high))))
+    if outside:
+        b.note(name, "start within the bounds", f"{outside} of {n} outside", "moved to the bound with the first change", node.where)
     learn = Learn(
-        name, synapses, f"{name}_weight" if rule.target == "weight" else f"{name}_q", arrays,
+        name, synapses, learned, arrays,
         b.array(f"{name}_pending", np.zeros(n), reset=False, own=True) if rule.update == "deferred" else None, tuple(products),
         1.0 if tau is None else (0.0 if tau == 0 else float(np.exp(-b.dt / tau))), b.dt / tau if tau else 0.0,
         1.0 if tau == 0 else b.dt, f"{rule.modulator.name}_{'end' if episodic else 'value'}", float(rule.si.rate),
@@ -81,6 +85,24 @@ def lower_rule(connection: Connection, synapses: Synapses, b: Builder) -> None:
     b.trial_end.append(EndLearn(learn, closing=b.reset and not episodic))
 
 
+def _drive_unit(
+    terms: tuple[Term, ...], where: dict[str, tuple[str, str, float]], factors: dict[str, Factor], b: Builder
+) -> pint.Unit | None:
+    """The unit of a sum of products of factors; None where its terms differ in it, or a factor has none that is known."""
+    found: set[pint.Unit] = set()
+    for term in terms:
+        product = registry.Unit("dimensionless")
+        for name, power in term.powers:
+            factor = factors[name]
+            pulse = isinstance(factor, Signal) and factor.variable in PULSES
+            unit = registry.hertz if pulse else named_unit(b.arrays[where[name][1]].unit)
+            if unit is None or isinstance(factor, Transformed):
+                return None
+            product = product * unit**power
+        found.add(product)
+    return found.pop() if len(found) == 1 else None
+
+
 def _factor(name: str, factor: Factor, connection: Connection, code: Code, b: Builder) -> tuple[str, float]:
     """(array that holds the factor's value after step 5, scale): writes the statements it needs.
 
@@ -88,6 +110,7 @@ def _factor(name: str, factor: Factor, connection: Connection, code: Code, b: Bu
     """
     signal = signal_of(factor)
     array = _signal_array(connection, signal.side, signal.variable, b)
+    unit = b.arrays[array].unit
     pulse = signal.variable in PULSES
     scale = 1.0 / b.dt if pulse else 1.0
     if isinstance(factor, Transformed):
@@ -96,12 +119,8 @@ def _factor(name: str, factor: Factor, connection: Connection, code: Code, b: Bu
         code.set(code.state(name, 0.0, reset=True), text)
         return code.bind[name], 1.0
     if isinstance(factor, LowPass):
-        if float(np.min(factor.si.tau)) < 2 * b.dt:
-            raise DescriptionError(
-                f"dt is too coarse for the factor '{name}' of '{connection.node.name}'", where=factor.where,
-                got=f"dt {b.dt:g} s, tau {factor.si.tau:g} s", allowed=f"dt up to {factor.si.tau / 2:g} s",
-            )
-        source, y = code.use(f"_x_{name}", array), code.state(name, 0.0)
+        b.check_dt(f"the factor '{name}' of '{connection.node.name}'", factor.si.tau, factor.where)
+        source, y = code.use(f"_x_{name}", array), code.state(name, 0.0, unit)
         a = float(np.exp(-b.dt / factor.si.tau))
         code.set(y, f"{y}*{a!r} + {source}" if pulse else f"{source} + ({y} - {source})*{a!r}")
         if factor.si.floor > 0:
@@ -115,8 +134,9 @@ def _factor(name: str, factor: Factor, connection: Connection, code: Code, b: Bu
             b.arrays[code.bind[y]] = replace(b.arrays[code.bind[y]], trace=SpikeTrace(array, a, float(factor.si.floor)))
         return code.bind[y], 1.0
     if isinstance(factor, Deviation):
-        source = code.use(f"_x_{name}", array)
-        value, mean = code.state(name, 0.0), code.state(f"_mean_{name}", 0.0, reset=False)
+        b.check_dt(f"the factor '{name}' of '{connection.node.name}'", factor.si.tau, factor.where)
+        source, unit = code.use(f"_x_{name}", array), "Hz" if pulse else unit
+        value, mean = code.state(name, 0.0, unit), code.state(f"_mean_{name}", 0.0, unit, reset=False)
         text = f"{source}*{scale!r}" if pulse else source
         code.set(value, f"{text} - {mean}")
         code.set(mean, f"{mean} + {float(-np.expm1(-b.dt / factor.si.tau))!r}*{value}")

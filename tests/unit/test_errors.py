@@ -322,6 +322,21 @@ CASES: dict[str, tuple[Wrong, tuple[str, ...]]] = {
         lambda: wired(lambda a, b: arrow(a, b, plasticity=rule(eligibility=Eligibility("s", tau=0.5 * ms)))),
         ("dt is too coarse for the eligibility of 'source_cells'",),
     ),
+    "dt and equations": (
+        lambda: build(pop(neuron=EquationNeuron("dx/dt = (b - x)/tau : 1\nb : 1\ntau : second", parameters={"tau": [9.0, 0.9, 5.0] * ms}))),
+        ("dt is too coarse for dx/dt of population 'cells'", "up to 0.00045 s", "exponential_euler"),
+    ),
+    "dt and a critic": (
+        lambda: build(
+            cells := pop(neuron=Rate()), out := pop("out", 2, Readout(tau=5 * ms)),
+            Modulator("da", baseline=Critic(cells, 0.1, 0.8 * ms)), track(out),
+        ),
+        ("dt is too coarse for tau of the critic of 'da'", "up to 0.0004 s"),
+    ),
+    "dt and a modulator": (
+        lambda: build(out := pop("out", 2, Readout(tau=5 * ms)), Modulator("da", tau=0.7 * ms), track(out)),
+        ("dt is too coarse for tau of modulator 'da'",),
+    ),
     "trial shorter than a step": (lambda: build(pop(), OpenLoop(duration=0.1 * ms)), ("the trial is shorter than one step",)),
     "spike after the end": (
         lambda: build(pop(neuron=SpikeSequence([0, 1], [1.0, 9.0] * ms)), OpenLoop(steps=9)),
