@@ -37,7 +37,8 @@ class PerTrialType(Node):
 
 @dataclass(frozen=True, eq=False)
 class PairedPass(Node):
-    """Each trial is run twice on the same input, first to find R0, then to learn from R - R0 (node perturbation proper).
+    """Each trial is run twice on the same input, first to find R0, then to learn from R - R0 (node perturbation proper: Werfel,
+    Xie & Seung 2005, 10.1162/089976605774320539).
 
     noise: "off" (the first pass without probes) or "other" (with probes of its own).
     """
@@ -80,7 +81,7 @@ Baseline = Union[RunningMean, PerTrialType, PairedPass, Critic]
 
 @dataclass(frozen=True, eq=False)
 class Dopamine(Node):
-    """The population that carries the error. Its units' ``external`` input becomes gain * error; the mean firing rate, filtered
+    """The population that carries the error (Schultz, Dayan & Montague 1997, 10.1126/science.275.5306.1593). Its units' ``external`` input becomes gain * error; the mean firing rate, filtered
     with ``tau``, minus ``tonic``, divided by ``slope``, is M.
 
     population: Poisson or LIF.  tonic: its rate at error zero (Hz).  tau: of the filter of the mean rate (time).

@@ -38,7 +38,7 @@ class Neuron(Node):
 
 @dataclass(frozen=True, eq=False)
 class AdaptiveThreshold(Node):
-    """theta = v_threshold + a;  da/dt = -a/tau;  a += jump at each spike.  jump: mV."""
+    """theta = v_threshold + a;  da/dt = -a/tau;  a += jump at each spike.  jump: mV.  (Gerstner et al. 2014, as LIF.)"""
 
     tau: Number = quantity("time", positive=True)
     jump: Number = quantity("voltage", nonnegative=True)
@@ -46,7 +46,8 @@ class AdaptiveThreshold(Node):
 
 @dataclass(frozen=True, eq=False)
 class LIF(Neuron):
-    """Leaky integrate-and-fire neuron with current and conductance synapses.
+    """Leaky integrate-and-fire neuron with current and conductance synapses (Gerstner, Kistler, Naud & Paninski 2014, Neuronal
+    Dynamics, 10.1017/CBO9781107447615).
 
         tau dv/dt = v_rest - v + drive + sum_k i_k + sum_k g_k (E_k - v) + noise;    spike and v = v_reset at v > threshold
 
@@ -105,7 +106,8 @@ class Rate(Neuron):
 
 @dataclass(frozen=True, eq=False)
 class Bernoulli(Neuron):
-    """Stochastic binary unit: in each step it spikes with probability f(input + bias), independently given its input.
+    """Stochastic binary unit: in each step it spikes with probability f(input + bias), independently given its input; the score is
+    that of REINFORCE (Williams 1992, 10.1007/BF00992696).
 
     Signals: ``spikes``, ``probability``, ``score`` = spike (0 or 1) - probability, ``input``.
     """
@@ -200,7 +202,8 @@ class Readout(Neuron):
 
 @dataclass(frozen=True, eq=False)
 class EquationNeuron(Neuron):
-    """A neuron written in Brian2's equation language: ``"dv/dt = (I - v)/tau : volt"``, one equation or parameter a line.
+    """A neuron written in Brian2's equation language (Stimberg, Brette & Goodman 2019, 10.7554/eLife.47314), one equation or
+    parameter a line: ``"dv/dt = (I - v)/tau : volt"``.
 
     threshold, reset: Brian2 expressions and statements ("v > -50*mV", "v = -60*mV; u += d").
     parameters: name -> quantity (scalar or (size,)); initial: name -> quantity, Uniform or Normal.

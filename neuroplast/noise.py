@@ -68,7 +68,9 @@ class White(Noise):
 
 @dataclass(frozen=True, eq=False)
 class OrnsteinUhlenbeck(Noise):
-    """dx = -x/tau dt + std sqrt(2/tau) dW, sampled exactly: x <- a x + std sqrt(1 - a^2) N(0, 1), a = exp(-dt/tau).
+    """dx = -x/tau dt + std sqrt(2/tau) dW, sampled exactly (Gillespie 1996, 10.1103/PhysRevE.54.2084):
+
+        x <- a x + std sqrt(1 - a^2) N(0, 1),    a = exp(-dt/tau)
 
     Starts from its stationary law N(0, std^2); variance std^2, autocorrelation exp(-|s|/tau).
     """

@@ -47,7 +47,8 @@ def _check_signal(factor: Any) -> None:
 
 @dataclass(frozen=True, eq=False)
 class LowPass(Node):
-    """A filtered signal. Of spikes: a trace, dy/dt = -y/tau, y += 1 at each spike. Of a graded signal: tau dy/dt = -y + x.
+    """A filtered signal. Of spikes: a trace, dy/dt = -y/tau, y += 1 at each spike (Morrison, Diesmann & Gerstner 2008,
+    10.1007/s00422-008-0233-1). Of a graded signal: tau dy/dt = -y + x.
 
     floor: a spike trace below it is set to exactly zero, on every target; most presynaptic units of sparse codes are then
     silent for the rule in most steps, which is what makes it cheap (0 keeps the endless tail).
@@ -93,7 +94,8 @@ def signal_of(factor: Factor) -> Signal:
 
 @dataclass(frozen=True, eq=False)
 class Eligibility(Node):
-    """The memory of each synapse: e(t) = integral of G(t - s) drive(s) ds with G(u) = (u/tau)^order/order! exp(-u/tau).
+    """The memory of each synapse: e(t) = integral of G(t - s) drive(s) ds with G(u) = (u/tau)^order/order! exp(-u/tau)
+    (Gerstner et al. 2018, 10.3389/fncir.2018.00053; kernels of order n: Fiete, Fee & Seung 2007, 10.1152/jn.01311.2006).
 
     drive: text, a sum of products of the rule's factors.  tau: None for a plain integral over the trial (G = 1), 0 for none (e
     is the drive of the last step).  order: 0 an exponential; n a kernel that peaks n tau after the event, for a delayed reward.
@@ -113,7 +115,7 @@ class Eligibility(Node):
 
 @dataclass(frozen=True, eq=False)
 class ThreeFactorRule(Node):
-    """dw/dt = rate * M * e, with bounds.
+    """dw/dt = rate * M * e, with bounds (Fremaux & Gerstner 2016, 10.3389/fncir.2015.00085).
 
     factors: name -> Signal, LowPass, Deviation or Transformed.  eligibility: over these names.  modulator: the third factor.
     rate: plain number in SI units of what is learned (weight per [M e] per second; per trial for "episodic").
