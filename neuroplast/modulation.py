@@ -81,8 +81,8 @@ Baseline = Union[RunningMean, PerTrialType, PairedPass, Critic]
 
 @dataclass(frozen=True, eq=False)
 class Dopamine(Node):
-    """The population that carries the error (Schultz, Dayan & Montague 1997, 10.1126/science.275.5306.1593). Its units' ``external`` input becomes gain * error; the mean firing rate, filtered
-    with ``tau``, minus ``tonic``, divided by ``slope``, is M.
+    """The population that carries the error (Schultz, Dayan & Montague 1997, 10.1126/science.275.5306.1593). Its units' ``external``
+    input becomes gain * error; the mean firing rate, filtered with ``tau``, minus ``tonic``, divided by ``slope``, is M.
 
     population: Poisson or LIF.  tonic: its rate at error zero (Hz).  tau: of the filter of the mean rate (time).
     gain: what an error of one adds to each unit: a rate for Poisson, a voltage for LIF neurons.

@@ -10,7 +10,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -82,7 +82,7 @@ class Interruption:
     """
 
     def __init__(self, notify: Callable[[], None] | None = None) -> None:
-        self.requested = self.patient = False
+        self.requested = self.patient = self._held = self._late = False
         self._notify = notify
         self._before: dict[int, Any] = {}
 
@@ -93,14 +93,29 @@ class Interruption:
 
     def _received(self, number: int, frame: FrameType | None) -> None:
         if self.requested and not self.patient:
-            raise KeyboardInterrupt
+            if not self._held:
+                raise KeyboardInterrupt
+            self._late = True
         self.requested = True
         if self._notify is not None:
             self._notify()
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Something that must not be left half done: the second Ctrl-C comes behind it."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+            if self._late:
+                self._late = False
+                raise KeyboardInterrupt
+
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        self._notify = None  # whose it is holds this: a circle would keep its arrays until the next garbage collection
 
 
 class Training:
@@ -136,7 +151,7 @@ class Training:
             if trials is None:
                 raise ResultError("there is nothing to resume", got=self.folder and self.folder.folder, do="run(trials=...)")
             first = int(arrays[CLOCK][TRIAL])
-            start = {name: np.array(arrays[name]) for name in learned(program)}
+            start = {name: _same(arrays[name], program.arrays[name].initial) for name in learned(program)}
             measures = {name: np.empty(0) for name in program.measures}
             saved = Saved(digest, first, trials, first, self._state(), measures, start, self._task_state())
             if self.folder is not None:
@@ -293,8 +308,11 @@ class Training:
 
     def _copy(self, arrays: dict[str, np.ndarray]) -> None:
         began = time.perf_counter()
-        state, task, trial = self._state(), self._task_state(), int(arrays[CLOCK][TRIAL])
-        self._saved.arrays, self._saved.task, self._saved.trial = state, task, trial
+        task, trial = self._task_state(), int(arrays[CLOCK][TRIAL])
+        with self._interruption.held():
+            for name, copy in self._saved.arrays.items():
+                copy[...] = arrays[name]
+            self._saved.task, self._saved.trial = task, trial
         self._copied = time.perf_counter()
         self._copy_cost = self._copied - began
 
@@ -366,6 +384,15 @@ def _remembering_task(program: StepProgram) -> Any:
     """The environment of a Python task that has a state of its own between trials; None where there is none."""
     environment = program.task.task.environment if isinstance(program.task, PythonBinding) else None
     return environment if hasattr(environment, "state") and hasattr(environment, "restore") else None
+
+
+def _same(values: np.ndarray, initial: np.ndarray) -> np.ndarray:
+    """What a run starts from: where these are the program's initial values still, they need no second copy in memory."""
+    if not np.array_equal(values, initial):
+        return np.array(values)
+    shown = initial.view()
+    shown.flags.writeable = False
+    return shown
 
 
 def _wanted(program: StepProgram, first: int, trials: int, record: bool) -> dict[str, set[int]]:

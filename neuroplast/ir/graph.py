@@ -40,7 +40,7 @@ from neuroplast.tasks.task import Task
 class Connection:
     """A projection with its arrays, sorted by (pre, post). weight (n,) in SI of ``dimension``; delay: seconds, scalar or (n,).
 
-    numbers: (n,) how the user counts the synapses: pairs in their order, else the places of a matrix (n_post, n_pre).
+    given: (n,) for pairs that the user listed, the place of each in the list.
     """
 
     node: Projection
@@ -50,11 +50,16 @@ class Connection:
     delay: np.ndarray
     q: np.ndarray | None
     dimension: str | pint.Unit
-    numbers: np.ndarray
+    given: np.ndarray | None
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """(n,) how the user counts the synapses: pairs in their order, else the places of a matrix (n_post, n_pre)."""
+        return self.given if self.given is not None else self.post.astype(np.int64) * self.node.pre.size + self.pre
 
     def arranged(self, values: np.ndarray, what: str, where: Source | None) -> np.ndarray:
         """Values in the user's order, shape (..., n) for pairs and (..., n_post, n_pre) else, in the order of the synapses (..., n)."""
-        listed = isinstance(self.node.connectivity, (Pairs, OneToOne))
+        listed = self.given is not None
         shape = (self.n,) if listed else (self.node.post.size, self.node.pre.size)
         if values.shape[-len(shape) :] != shape:
             allowed = f"(..., {', '.join(map(str, shape))}): " + ("in the order of the pairs" if listed else "(post, pre), as weights")
@@ -261,11 +266,13 @@ def _pairs(connectivity: Connectivity, projection: Projection, rng: np.random.Ge
                 got=f"{n_pre} and {n_post} units", allowed="equal sizes",
             )
         return np.arange(n_pre, dtype=np.int32), np.arange(n_pre, dtype=np.int32)
-    mask = np.ones((n_pre, n_post), bool)
-    if isinstance(connectivity, FixedProbability):
-        mask = rng.random((n_pre, n_post)) < connectivity.si.p
     assert isinstance(connectivity, (AllToAll, FixedProbability))
-    if not connectivity.self_connections and projection.pre is projection.post:
+    apart = not connectivity.self_connections and projection.pre is projection.post
+    if isinstance(connectivity, AllToAll) and not apart:
+        units = np.arange(max(n_pre, n_post), dtype=np.int32)
+        return np.repeat(units[:n_pre], n_post), np.tile(units[:n_post], n_pre)
+    mask = np.ones((n_pre, n_post), bool) if isinstance(connectivity, AllToAll) else rng.random((n_pre, n_post)) < connectivity.si.p
+    if apart:
         np.fill_diagonal(mask, False)
     pre, post = np.nonzero(mask)
     return pre.astype(np.int32), post.astype(np.int32)
@@ -300,7 +307,7 @@ def _connect(projection: Projection, seed: int) -> Connection:
     return Connection(
         projection, pre[order], post[order], weight[order], delay[order] if delay.ndim else delay,
         None if q is None else q[order], dimension,
-        np.arange(pre.size)[order] if listed else post.astype(np.int64) * projection.pre.size + pre,
+        order if isinstance(order, np.ndarray) else None,
     )
 
 
