@@ -395,7 +395,7 @@ class StepProgram:
             h.update(repr(part).encode())
         for name, array in self.arrays.items():
             h.update(f"{name}{array.initial.dtype}{array.initial.shape}{array.kind}{array.reset}".encode())
-            h.update(np.ascontiguousarray(array.initial).reshape(-1).view(np.uint8))
+            h.update(np.ascontiguousarray(array.initial).reshape(-1).view(np.uint8).data)
         return h.hexdigest()
 
 
