@@ -254,11 +254,20 @@ def signals_of(neuron: Neuron) -> tuple[str, ...]:
     return neuron.signals
 
 
+def carried_signal(neuron: Neuron) -> str | None:
+    """The signal that projections carry away; None for an EquationNeuron that names none."""
+    if is_spiking(neuron):
+        return "spikes"
+    if isinstance(neuron, EquationNeuron):
+        return neuron.output
+    return "m" if isinstance(neuron, Readout) else "rate"
+
+
 def is_spiking(neuron: Neuron) -> bool:
     return neuron.threshold is not None if isinstance(neuron, EquationNeuron) else neuron.spiking
 
 
 __all__ = [
     "LIF", "NEURONS", "TRANSFERS", "AdaptiveThreshold", "Bernoulli", "Drawn", "EquationNeuron", "Neuron", "Pattern", "Poisson",
-    "Rate", "Readout", "SpikeSequence", "is_spiking", "signals_of",
+    "Rate", "Readout", "SpikeSequence", "carried_signal", "is_spiking", "signals_of",
 ]

@@ -17,7 +17,18 @@ from neuroplast.ir.program import stream_key
 from neuroplast.modulation import Critic, Dopamine, PairedPass
 from neuroplast.monitors import Monitor
 from neuroplast.network import Network, Population, Projection
-from neuroplast.neurons import LIF, Bernoulli, EquationNeuron, Neuron, Pattern, Poisson, Readout, SpikeSequence, signals_of
+from neuroplast.neurons import (
+    LIF,
+    Bernoulli,
+    EquationNeuron,
+    Neuron,
+    Pattern,
+    Poisson,
+    Readout,
+    SpikeSequence,
+    carried_signal,
+    signals_of,
+)
 from neuroplast.node import Normal, Uniform, expand
 from neuroplast.noise import Frozen, Noise, SynapticNoise
 from neuroplast.plasticity import signal_of
@@ -384,7 +395,7 @@ def _check_projection(projection: Projection, projections: list[Projection]) -> 
                 f"the factor '{name}' of '{projection.name}' reads '{signal.variable}' of the {signal.side} side, which has none",
                 where=signal.where, do=did_you_mean(signal.variable, known),
             )
-        carried = "spikes" if projection.pre.spiking else getattr(projection.pre.neuron, "output", None) or "rate"
+        carried = carried_signal(projection.pre.neuron)
         if signal.side == "pre" and signal.variable == carried and np.ndim(projection.si.delay) > 0:
             raise DescriptionError(
                 f"the factor '{name}' of '{projection.name}' reads what arrives, but the synapses of one unit have different delays",

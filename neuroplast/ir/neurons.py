@@ -31,6 +31,7 @@ from neuroplast.neurons import (
     Rate,
     Readout,
     SpikeSequence,
+    carried_signal,
 )
 from neuroplast.node import Normal, Uniform, numbers
 from neuroplast.synapses import Conductance, Current, Delta, Graded
@@ -413,22 +414,16 @@ def _exponential(name: str, text: str, dt: float, population: Population) -> str
     return f"where({slope} == 0.0, {name} + {dt!r}*({at[0.0]}), ({name} + ({at[0.0]})/{safe})*exp({dt!r}*{slope}) - ({at[0.0]})/{safe})"
 
 
-OUTPUT = {Rate: "rate", Pattern: "rate", Readout: "m"}
-
-
 def output_signal(population: Population) -> str:
     """The signal that projections carry away from a population."""
-    if population.spiking:
-        return "spikes"
-    if isinstance(population.neuron, EquationNeuron):
-        if population.neuron.output is None:
-            raise DescriptionError(
-                f"population '{population.name}' has neither a threshold nor an output",
-                where=population.neuron.where,
-                do="name the variable that others read: EquationNeuron(..., output='r')",
-            )
-        return population.neuron.output
-    return OUTPUT[type(population.neuron)]
+    signal = carried_signal(population.neuron)
+    if signal is None:
+        raise DescriptionError(
+            f"population '{population.name}' has neither a threshold nor an output",
+            where=population.neuron.where,
+            do="name the variable that others read: EquationNeuron(..., output='r')",
+        )
+    return signal
 
 
 __all__ = ["lower_population", "output_signal"]
