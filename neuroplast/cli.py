@@ -57,7 +57,10 @@ ModelName = Annotated[str, typer.Argument(help="Name of the model; see [bold]neu
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else there.")]
 Quick = Annotated[bool, typer.Option("--quick", help="A smaller, honest version that ends within two minutes on two cores.")]
 Target = Annotated[
-    str | None, typer.Option(help="Where to run: reference, brian2, compiled, ... (default: the fastest).", show_default=False)
+    str | None,
+    typer.Option(
+        help="Where to run: reference, brian2, compiled, ..., in integers compiled:fixed, ... (default: the fastest).", show_default=False
+    ),
 ]
 
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from neuroplast.ir.program import StepProgram
 
 Work = Callable[[bool, Callable[[Console], Any]], None]
-FIXED = ":fixed"
 SHOWN = 12
 
 Settings = Annotated[
@@ -68,7 +67,7 @@ def register(app: typer.Typer, command: Work) -> None:
     @app.command()
     def compare(
         model: ModelName,
-        targets: Annotated[str, typer.Option(help=f"Names, the first to compare with, such as reference,lava,lava{FIXED} (integers).")],
+        targets: Annotated[str, typer.Option(help="Names, the first to compare with, such as reference,lava,lava:fixed (integers).")],
         trials: Trials = 1,
         seed: Seed = 0,
         settings: Settings = None,
@@ -163,13 +162,10 @@ def compared(
     """Run on every target and compare with the first: (document, tables)."""
     from neuroplast.backends.targets import target_named
     from neuroplast.compare import differences, observe, picture
-    from neuroplast.quantize.quantize import quantize
 
     runs = []
     for name in names:
-        target = target_named(name.removesuffix(FIXED))
-        one = program()  # made anew: a task written in Python remembers
-        runs.append(observe(name, quantize(one).program if name.endswith(FIXED) else one, target, trials))
+        runs.append(observe(name, program(), target_named(name), trials))  # made anew: a task written in Python remembers
     document: dict[str, Any] = {"reference": names[0], "targets": {}}
     tables = []
     worst = None

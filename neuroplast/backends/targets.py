@@ -80,8 +80,16 @@ def known_targets() -> dict[str, Any]:
 
 
 def target_named(name: str) -> Target:
-    """The target of that name; DescriptionError with the known ones if there is none."""
+    """The target of that name, with ":fixed" behind it in a chip's integers; DescriptionError with the known ones if there is none."""
     known = known_targets()
-    if name not in known:
-        raise DescriptionError(f"there is no target '{name}'", do=did_you_mean(name, known))
-    return known[name].load()()
+    base, colon, precision = name.partition(":")
+    if base not in known:
+        raise DescriptionError(f"there is no target '{name}'", do=did_you_mean(base, known))
+    target = known[base].load()()
+    if not colon:
+        return target
+    if precision != "fixed":
+        raise DescriptionError(f"there is no target '{name}'", got=f"precision '{precision}'", allowed=f"'{base}', or '{base}:fixed'")
+    from neuroplast.quantize.target import Fixed
+
+    return Fixed(target)

@@ -1,0 +1,59 @@
+"""Any target in a chip's whole numbers: ``compiled:fixed``, ``lava:fixed``, wherever a target is asked for."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from neuroplast.backends.reference import Recorder
+from neuroplast.backends.targets import AfterPiece, AfterTrial, Executable, Target, TaskCaller
+from neuroplast.ir.program import StepProgram
+from neuroplast.quantize.quantize import quantize
+from neuroplast.quantize.rewrite import check_overflow
+
+
+class FixedExecutable:
+    """A quantised program on a target. A number that left its range is an error at the end of the call in which it did."""
+
+    def __init__(self, executable: Executable, check: Any) -> None:
+        self._executable, self._check = executable, check
+        self.program, self.report = executable.program, executable.report
+        self.side_by_side: bool = getattr(executable, "side_by_side", False)
+        logged = getattr(executable, "run_logged", None)
+        if logged is not None:
+            self.run_logged = lambda trials, recorder, after_piece: self._run_logged(logged, trials, recorder, after_piece)
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        return self._executable.arrays
+
+    def run(self, trials: int, recorder: Recorder, after_trial: AfterTrial | None = None) -> int:
+        with self._checked():
+            return self._executable.run(trials, recorder, after_trial)
+
+    def _run_logged(self, logged: Any, trials: int, recorder: Recorder, after_piece: AfterPiece) -> int:
+        with self._checked():
+            return logged(trials, recorder, after_piece)
+
+    @contextlib.contextmanager
+    def _checked(self) -> Iterator[None]:
+        yield
+        self._check(self.arrays)
+
+    def close(self) -> None:
+        self._executable.close()
+
+
+class Fixed:
+    """Another target, given the program in Loihi 2's integers (docs/lava.md); the report names every number that changed."""
+
+    def __init__(self, target: Target) -> None:
+        self.target, self.name = target, f"{target.name}:fixed"
+
+    def prepare(self, program: StepProgram, task: TaskCaller | None = None) -> FixedExecutable:
+        quantized = quantize(program)
+        executable = self.target.prepare(quantized.program, task)
+        return FixedExecutable(executable, lambda arrays: check_overflow(quantized.program, arrays, quantized.formats))

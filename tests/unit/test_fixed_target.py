@@ -1,0 +1,46 @@
+"""Integers on any target by name: "compiled:fixed"."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from neuroplast import LIF, Current, DescriptionError, Network, Normal, Poisson, Population, Projection, Simulation
+from neuroplast.backends.targets import target_named
+from neuroplast.quantize import QuantizationError, quantize
+from neuroplast.quantize import target as fixed
+from neuroplast.results import array
+from neuroplast.testing.contract import program_of, scenario
+from neuroplast.units import Hz, ms, mV
+
+
+@pytest.mark.parametrize("name", ["reference:fixed", "compiled:fixed"])
+def test_it_is_the_quantised_program(name: str) -> None:
+    program = program_of(scenario("rule_order_1"))
+    whole = quantize(program).program
+    with Simulation.of_program(program, name) as one, Simulation.of_program(whole, name.removesuffix(":fixed")) as other:
+        trees = [simulation.run(2) for simulation in (one, other)]
+        assert one.report.rows() == other.report.rows()
+    one, other = (array(tree, "state_final/rule_order_1_weight") for tree in trees)
+    assert np.array_equal(one, other) and np.any(one != program.arrays["rule_order_1_weight"].initial)
+    assert trees[0].attrs["target"] == name
+
+
+def test_a_number_out_of_range_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ranges of a quieter network promise room that is not there."""
+    network = Network("loud", seed=1)
+    source = network.add(Population("source", 40, Poisson(40 * Hz)))
+    cells = network.add(Population("cells", 5, LIF(20 * ms, 0 * mV, 10 * mV, 0 * mV)))
+    network.add(Projection(source, cells, Normal(200 * mV, 400 * mV), Current(tau=5 * ms), name="in"))
+    ranges = {"cells_v": (0.0, 0.01), "cells_i_in": (0.0, 1e-4)}
+    monkeypatch.setattr(fixed, "quantize", lambda program: quantize(program, ranges=ranges, trials=0, headroom=0.9))
+    simulation = Simulation(network, 1 * ms, "reference:fixed")
+    with simulation, pytest.raises(QuantizationError, match=r"trial \d: neuron \d of 'cells' leaves the 24 bits of Loihi 2"):
+        simulation.run(duration=300 * ms)
+
+
+def test_other_words_behind_a_target_are_refused() -> None:
+    with pytest.raises(DescriptionError, match="there is no target 'compiled:float'"):
+        target_named("compiled:float")
+    with pytest.raises(DescriptionError, match="compiled"):
+        target_named("compild:fixed")
