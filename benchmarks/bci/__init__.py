@@ -3,7 +3,7 @@
 Each is run for four reaches with the noise and the targets that the Reference draws, and its weights are compared.
 """
 
-from benchmarks.registry import Case
+from benchmarks.registry import Case, Implementation
 from benchmarks.ways import Ways
 
 BCI = Ways("benchmarks.bci.network")
@@ -26,6 +26,10 @@ CASE = Case(
         BCI.library(quick=True),
         BCI.brian2("brian2-cython", "Cython", FORM, EVERY_STEP),
         BCI.brian2("brian2-standalone", "Standalone", FORM, EVERY_STEP, quick=True),
+        Implementation(
+            "nengo", "benchmarks.bci.nengo_network:Nengo", "nengo", "weights as decoders, changed by PES; environment in Python",
+            peer="nengo",
+        ),
         BCI.cpp(
             "cpp", "bci.cpp", "by hand, change and product in one pass over the weights: the limit for inputs of any kind", quick=True
         ),

@@ -36,6 +36,11 @@ CASE = Case(
             "stdp_dopamine_synapse; dendritic delays, so pairs are 2 ms apart from ours; Gaussian noise", quick=True, checked=False,
             peer="nest",
         ),
+        Implementation(
+            "bindsnet", "benchmarks.distal_reward.bindsnet_network:BindsNet", "bindsnet",
+            "MSTDPET on matrices of all pairs (8 times as many); our neurons; no floor of traces", {"few": 100}, tolerance=NO_FLOOR,
+            peer="bindsnet",
+        ),
         DISTAL.cpp("cpp", "distal_reward.cpp", "by hand, synapses are touched when a unit spikes: the limit", quick=True),
         DISTAL.cpp("cpp-dense", "distal_reward.cpp", "every synapse in every step", form=1),
     ),

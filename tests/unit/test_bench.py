@@ -46,7 +46,8 @@ def outcomes(case: Case, names: list[str], folder: Path, trials: int, steps: int
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
 @pytest.mark.parametrize(
     ("name", "forms", "trials", "steps"),
-    [("rnn", ["cpp", "cpp-dense"], 2, 60), ("bci", ["cpp", "cpp-deferred", "cpp-encoder"], 2, 18), ("distal-reward", ["cpp"], 1, 150)],
+    [("rnn", ["cpp", "cpp-dense"], 2, 60), ("bci", ["cpp", "cpp-deferred", "cpp-encoder"], 2, 18), ("distal-reward", ["cpp"], 1, 150),
+     ("weight-noise", ["cpp"], 1, 60), ("weight-noise-graded", ["cpp"], 1, 10)],
 )
 def test_cpp_by_hand_learns_what_the_reference_learns(name: str, forms: list[str], trials: int, steps: int, tmp_path: Path) -> None:
     case = case_named(name)
