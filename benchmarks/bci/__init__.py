@@ -44,4 +44,9 @@ CASE = Case(
             "cpp-encoder", "bci.cpp", "uses that these inputs lie in three dimensions: 3 numbers a unit in place of 100", form=2
         ),
     ),
+    left_out={
+        "nest": "its rate neurons have no synapses with a third factor",
+        "bindsnet": "its rules are of spikes",
+        "lava": "LearningDense is compared in song: its cost is that of its matrices, whatever the factors are",
+    },
 )

@@ -30,4 +30,11 @@ CASE = Case(
         RNN.cpp("cpp-single", "rnn.cpp", "the same in single precision", tolerance=0.5, flags=("-DREAL=float",)),
         RNN.cpp("cpp-dense", "rnn.cpp", "eligibility of all synapses in every step", form=1),
     ),
+    left_out={
+        "nest": "e-prop there is for spiking neurons (eprop_iaf and its kin) that hear a learning signal of the readouts in every step; "
+                "these are rate units with a cubic eligibility and one reward a trial",
+        "bindsnet": "its rules are of spikes",
+        "nengo": "its rules have no eligibility that is kept over a trial",
+        "lava": "its traces are of spikes; LearningDense is compared in song",
+    },
 )

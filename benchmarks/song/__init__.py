@@ -53,10 +53,19 @@ CASE = Case(
         _brian2("brian2-standalone", "Standalone", "natural:Natural", NATURAL, against=NO_FLOOR),
         _brian2("brian2-standalone-events", "Standalone", "events:Events", EVENTS, quick=True),
         _brian2("brian2-standalone-kernel", "Standalone", "kernel:Kernel", KERNEL),
+        Implementation(
+            "lava", "benchmarks.song.lava_network:Lava", "lava",
+            "LearningDense in floats, stepped here (Lava's own runtime is slower); no floor of s", {"few": 500}, against=NO_FLOOR,
+        ),
         _cpp("cpp", "exact", "double", "by hand, spike-exact algebra: the limit", quick=True),
         # single precision moves spikes by a step now and then
         _cpp("cpp-single", "exact", "single", "the same in single precision", tolerance=1e-2),
         _cpp("cpp-active", "active", "double", "active rows in every step"),
         _cpp("cpp-dense", "dense", "double", "every synapse in every step"),
     ),
+    left_out={
+        "nest": "its plastic synapses pair spikes; none has a factor of the perturbing conductance (see distal-reward)",
+        "bindsnet": "MSTDPET pairs spikes; no factor of the perturbing conductance (see distal-reward)",
+        "nengo": "its rules have no eligibility that waits for a delayed reward (see bci)",
+    },
 )

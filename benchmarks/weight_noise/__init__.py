@@ -60,6 +60,7 @@ def _case(name: str, kind: str, n_pre: int) -> Case:
         name=name, title=f"{n_pre} inputs, 1000 units, an Ornstein-Uhlenbeck process on each of {n_pre * 1000} weights, read {read}",
         steps=1000, check=(1, 200), data=f"{ways.network}:shared_arrays", start="nothing", reference=reference,
         baselines=("brian2-standalone", "cpp"), implementations=tuple(found), options=options,
+        left_out={"nest, bindsnet, nengo, lava": "none has a random process on each weight"},
     )
 
 
