@@ -62,3 +62,13 @@ def test_a_peer_that_is_not_there_says_how_to_install_it(monkeypatch: pytest.Mon
     monkeypatch.setenv("NEUROPLAST_PEERS", str(tmp_path))
     with pytest.raises(Unavailable, match="not installed: .*pip install nest-simulator"):
         Worker(case_named("distal-reward"), "nest", {"folder": str(tmp_path / "nest"), "against": False}, 10.0, tmp_path / "log")
+
+
+def test_the_committed_results_are_drawn_and_tabulated(tmp_path: Path) -> None:
+    from figures.bench import ROOT, draw, results
+    from figures.bench_table import HEAD, line
+
+    found = results(ROOT / "benchmarks" / "results")
+    assert "song" in [result["case"] for result in found]
+    assert all(len(line(result)) == len(HEAD) for result in found)
+    draw(found).savefig(tmp_path / "bench.png", dpi=40)
