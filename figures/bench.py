@@ -15,6 +15,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter
 
 from neuroplast.report.figures import ROLES, RULE, style
@@ -89,10 +90,11 @@ def ratios(axes: Axes, cases: list[dict[str, Any]]) -> list[Line2D]:
                 ratio, place, marker=MARKERS.get(name, OTHERS[group]), s=90 if name == "compiled" else 36, color=COLOURS[group],
                 zorder=3 if name == "compiled" else 2, lw=1.4,
             )
-            label = f"{ratio:.2g}" if name == "compiled" else NAMES.get(str(name), str(name)) if group == "peer" else ""
+            label = f"{ratio:.1f}" if name == "compiled" else NAMES.get(str(name), str(name)) if group == "peer" else ""
             axes.annotate(
                 label, (ratio, place), xytext=(0, 7), textcoords="offset points", ha="center", va="bottom", color=COLOURS[group],
                 fontsize=8.4, weight="bold" if name == "compiled" else "normal",
+                path_effects=[withStroke(linewidth=2.5, foreground="white")],
             )
         axes.annotate(
             f"{limit:.3g} µs" if limit < 1000 else f"{limit:,.0f} µs", (1.01, place), xycoords=("axes fraction", "data"), va="center",
@@ -162,7 +164,7 @@ def main() -> None:
         parser.exit(1, f"no results in {options.folder}: run neuroplast bench first\n")
     drawing = draw(cases)
     with style():
-        drawing.savefig(options.out, dpi=160, facecolor="white")
+        drawing.savefig(options.out, dpi=140, facecolor="white")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ CASE = Case(
             peer="bindsnet",
         ),
         DISTAL.cpp("cpp", "distal_reward.cpp", "by hand, synapses are touched when a unit spikes: the limit", quick=True),
-        DISTAL.cpp("cpp-dense", "distal_reward.cpp", "every synapse in every step", form=1),
+        DISTAL.cpp("cpp-dense", "distal_reward.cpp", "every synapse in every step, of the same layout (not vectorised)", form=1),
     ),
     left_out={
         "nengo": "its rules have no eligibility trace (see bci)",
