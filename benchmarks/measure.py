@@ -159,9 +159,10 @@ class Measurement:
         return list(self.rows.values())
 
     def _checks(self, implementation: Implementation) -> bool:
-        """Whether to compare it with the Reference: peers that are built anew for that only in a full run."""
+        """Whether to compare it with the Reference: those that are built for minutes for that only in a full run."""
         same = implementation.name == self.case.reference.name
-        return implementation.checked and not same and (not self.quick or implementation.group in ("ours", "limit"))
+        soon = implementation.name == "compiled" or implementation.group == "limit"
+        return implementation.checked and not same and (soon or not self.quick)
 
     def _job(self, name: str, *, check: bool, against: bool = False) -> dict[str, Any]:
         trials, steps = self.case.check if check else (1, self.case.steps)
@@ -174,10 +175,13 @@ class Measurement:
         return Worker(self.case, name, job, self.limit, self.folder / f"{name}.log")
 
     def _start(self, implementation: Implementation, row: Row) -> Worker:
-        """Twice: with nothing in the caches, and again with what the first start left there."""
+        """Twice: with nothing in the caches, and again with what the first start left there; Brian2 by hand once where it is to be
+        quick."""
         self.say(f"{implementation.name}: start")
         cold = self._worker(implementation.name, check=False)
         row.startup_cold_s, row.startup_cold_cpu_s = cold.startup, cold.startup_cpu
+        if self.quick and implementation.group == "brian2":
+            return cold
         cold.close()
         warm = self._worker(implementation.name, check=False)
         row.startup_warm_s, row.startup_warm_cpu_s = warm.startup, warm.startup_cpu

@@ -4,6 +4,9 @@ The folder is named by the environment variable NEUROPLAST_PEERS, or is ``~/.cac
 is the folder of its name in it, made with
 
     python3.10 -m venv $NEUROPLAST_PEERS/nest && $NEUROPLAST_PEERS/nest/bin/pip install nest-simulator 'numpy<2'
+
+BindsNET is taken from its repository: the last release on the package index, 0.2.7, imports ``torch._six``, which torch lost with
+version 2.
 """
 
 from __future__ import annotations
@@ -12,8 +15,12 @@ import os
 from pathlib import Path
 
 FOLDER = "NEUROPLAST_PEERS"
-INSTALL = {"nest": "nest-simulator 'numpy<2'"}
-"""Peer -> what pip is to install in its environment."""
+INSTALL = {
+    "nest": ("python3.10", "nest-simulator 'numpy<2'"),
+    "nengo": ("python3.10", "nengo 'numpy<2'"),
+    "bindsnet": ("python3.11", "git+https://github.com/BindsNET/bindsnet"),
+}
+"""Peer -> the Python it needs, and what pip is to install in its environment."""
 
 
 def folder() -> Path:
@@ -27,4 +34,5 @@ def interpreter(peer: str) -> Path | None:
 
 
 def how_to_install(peer: str) -> str:
-    return f"not installed: python3.10 -m venv ${FOLDER}/{peer} && ${FOLDER}/{peer}/bin/pip install {INSTALL[peer]}"
+    python, packages = INSTALL[peer]
+    return f"not installed: {python} -m venv ${FOLDER}/{peer} && ${FOLDER}/{peer}/bin/pip install {packages}"

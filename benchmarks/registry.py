@@ -117,6 +117,7 @@ class Case:
     **options), giving the arrays that all share.  start: the one of them that the outcome starts from, so that changes can be
     compared.
     reference: what outcomes are compared with.  baselines: implementations that ratios in the table refer to.
+    left_out: peer -> why it is not among them.
     """
 
     name: str
@@ -129,6 +130,7 @@ class Case:
     baselines: tuple[str, ...]
     implementations: tuple[Implementation, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Implementation:
         """The implementation of that name; ``reference`` is always one."""

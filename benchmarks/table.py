@@ -67,6 +67,7 @@ def write(case: Case, rows: Sequence[Row], about: dict[str, Any], command: str, 
     document = {
         "case": case.name, "title": case.title, "command": command, "quick": quick,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"), "machine": about, "baselines": case.baselines,
+        "left_out": dict(case.left_out),
         "units": {"us_per_step": "microseconds of CPU time a step, median", "startup": "s, wall", "memory_mb": "MB, peak resident"},
         "rows": [asdict(row) for row in rows],
     }
@@ -114,3 +115,5 @@ def show(case: Case, rows: Sequence[Row], console: Console) -> None:
     for row in rows:
         if row.problem:
             console.print(f"{row.implementation}: {row.problem}", markup=False, highlight=False)
+    for peer, why in case.left_out.items():
+        console.print(f"not compared: {peer}: {why}", markup=False, highlight=False)

@@ -6,6 +6,7 @@ Describe a network once (:class:`Network`, :class:`Population`, :class:`Projecti
 
 from typing import TYPE_CHECKING, Any
 
+from neuroplast import without_dask  # noqa: F401  # isort: skip  # before anything imports pint
 from neuroplast.errors import DescriptionError, LoweringError, NeuroplastError, ResultError, TaskError, UnitsError
 from neuroplast.modulation import Critic, Dopamine, Modulator, PairedPass, PerTrialType, RunningMean
 from neuroplast.monitors import Monitor

@@ -4,31 +4,12 @@ Each is run for four reaches with the noise and the targets that the Reference d
 """
 
 from benchmarks.registry import Case, Implementation
+from benchmarks.ways import Ways
 
-NETWORK = "benchmarks.bci.network"
-
-
-def _ours(name: str, target: str, remark: str = "", quick: bool = False, **options: object) -> Implementation:
-    return Implementation(
-        name, "benchmarks.targets:OnTarget", "ours", remark, {"target": target, "network": NETWORK, **options}, quick, tolerance=1e-9
-    )
-
-
-def _brian2(name: str, device: str, quick: bool = False) -> Implementation:
-    return Implementation(
-        name, f"benchmarks.on_brian2:{device}", "brian2", "by hand; all weights change in every step",
-        {"form": "benchmarks.bci.brian2:Form"}, quick, tolerance=1e-9,
-    )
-
-
-def _cpp(name: str, remark: str, quick: bool = False, tolerance: float = 1e-9, **options: object) -> Implementation:
-    return Implementation(
-        name, "benchmarks.native:Native", "limit", remark, {"network": NETWORK, "source": "bci.cpp", **options}, quick,
-        tolerance=tolerance,
-    )
-
-
-REFERENCE = _ours("reference", "reference", "NumPy, the specification; few steps only", True, few=18)
+BCI = Ways("benchmarks.bci.network")
+FORM = "benchmarks.bci.brian2:Form"
+EVERY_STEP = "by hand; all weights change in every step"
+REFERENCE = BCI.reference(few=18, quick=True)
 
 CASE = Case(
     name="bci",
@@ -41,15 +22,31 @@ CASE = Case(
     baselines=("brian2-standalone", "cpp"),
     implementations=(
         REFERENCE,
-        _ours("compiled", "compiled", quick=True),
-        _ours("brian2-target", "brian2-library", "our default Brian2 target: its C++ as a shared library", quick=True),
-        _brian2("brian2-cython", "Cython"),
-        _brian2("brian2-standalone", "Standalone", quick=True),
-        _cpp("cpp", "by hand, change and product in one pass over the weights: the limit for inputs of any kind", quick=True),
-        _cpp("cpp-deferred", "changes of eight steps kept as pairs of vectors, then folded in", form=1),
+        BCI.ours("compiled", "compiled", quick=True),
+        BCI.library(quick=True),
+        BCI.brian2("brian2-cython", "Cython", FORM, EVERY_STEP),
+        BCI.brian2("brian2-standalone", "Standalone", FORM, EVERY_STEP, quick=True),
+        Implementation(
+            "nengo", "benchmarks.bci.nengo_network:Nengo", "nengo", "weights as decoders, changed by PES; environment in Python",
+            peer="nengo",
+        ),
+        BCI.cpp(
+            "cpp", "bci.cpp", "by hand, change and product in one pass over the weights: the limit for inputs of any kind", quick=True
+        ),
+        BCI.cpp("cpp-deferred", "bci.cpp", "changes of eight steps kept as pairs of vectors, then folded in", form=1),
         # changes at the small learning rate are a thousandth of the model's, near the rounding of weights of 30 in single precision:
         # 2 % of the change is lost; with the model's own rate it was 2e-5
-        _cpp("cpp-single", "as cpp in single precision, which loses 2 % of such small changes", tolerance=5e-2, flags=("-DREAL=float",)),
-        _cpp("cpp-encoder", "uses that these inputs lie in three dimensions: 3 numbers a unit in place of 100", form=2),
+        BCI.cpp(
+            "cpp-single", "bci.cpp", "as cpp in single precision, which loses 2 % of such small changes", tolerance=5e-2,
+            flags=("-DREAL=float",),
+        ),
+        BCI.cpp(
+            "cpp-encoder", "bci.cpp", "uses that these inputs lie in three dimensions: 3 numbers a unit in place of 100", form=2
+        ),
     ),
+    left_out={
+        "nest": "its rate neurons have no synapses with a third factor",
+        "bindsnet": "its rules are of spikes",
+        "lava": "LearningDense is compared in song: its cost is that of its matrices, whatever the factors are",
+    },
 )

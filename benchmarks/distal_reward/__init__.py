@@ -5,29 +5,15 @@ pairs spikes otherwise, as its remark says.
 """
 
 from benchmarks.registry import Case, Implementation
+from benchmarks.ways import Ways
 
-NETWORK = "benchmarks.distal_reward.network"
-
-
-def _ours(name: str, target: str, remark: str = "", quick: bool = False, **options: object) -> Implementation:
-    return Implementation(
-        name, "benchmarks.targets:OnTarget", "ours", remark, {"target": target, "network": NETWORK, **options}, quick
-    )
-
-
-def _brian2(name: str, device: str, form: str, remark: str, quick: bool = False) -> Implementation:
-    settings = {"form": f"benchmarks.distal_reward.brian2:{form}"}
-    return Implementation(name, f"benchmarks.on_brian2:{device}", "brian2", remark, settings, quick, tolerance=0.02)
-
-
-def _cpp(name: str, form: int, remark: str, quick: bool = False) -> Implementation:
-    settings = {"network": NETWORK, "source": "distal_reward.cpp", "form": form}
-    return Implementation(name, "benchmarks.native:Native", "limit", remark, settings, quick)
-
-
-REFERENCE = _ours("reference", "reference", "NumPy, the specification; few steps only", True, few=50)
+DISTAL = Ways("benchmarks.distal_reward.network")
+FORMS = "benchmarks.distal_reward.brian2"
+REFERENCE = DISTAL.reference(few=50, quick=True)
 NATURAL = "by hand, eligibility and weight of all synapses in every step; no floor of traces"
 EVENTS = "by hand, synapses are touched when a unit spikes; no floor of traces"
+NO_FLOOR = 0.02
+"""Tolerance of those who have no floor of traces."""
 
 CASE = Case(
     name="distal-reward",
@@ -40,17 +26,26 @@ CASE = Case(
     baselines=("nest", "brian2-standalone-events", "cpp"),
     implementations=(
         REFERENCE,
-        _ours("compiled", "compiled", quick=True),
-        _ours("brian2-target", "brian2-library", "our default Brian2 target: its C++ as a shared library"),
-        _brian2("brian2-cython", "Cython", "Natural", NATURAL),
-        _brian2("brian2-standalone", "Standalone", "Natural", NATURAL),
-        _brian2("brian2-standalone-events", "Standalone", "Events", EVENTS, quick=True),
+        DISTAL.ours("compiled", "compiled", quick=True),
+        DISTAL.library(),
+        DISTAL.brian2("brian2-cython", "Cython", f"{FORMS}:Natural", NATURAL, tolerance=NO_FLOOR),
+        DISTAL.brian2("brian2-standalone", "Standalone", f"{FORMS}:Natural", NATURAL, tolerance=NO_FLOOR),
+        DISTAL.brian2("brian2-standalone-events", "Standalone", f"{FORMS}:Events", EVENTS, True, tolerance=NO_FLOOR),
         Implementation(
             "nest", "benchmarks.distal_reward.nest_network:Nest", "nest",
             "stdp_dopamine_synapse; dendritic delays, so pairs are 2 ms apart from ours; Gaussian noise", quick=True, checked=False,
             peer="nest",
         ),
-        _cpp("cpp", 0, "by hand, synapses are touched when a unit spikes: the limit", quick=True),
-        _cpp("cpp-dense", 1, "every synapse in every step"),
+        Implementation(
+            "bindsnet", "benchmarks.distal_reward.bindsnet_network:BindsNet", "bindsnet",
+            "MSTDPET on matrices of all pairs (8 times as many); our neurons; no floor of traces", {"few": 100}, tolerance=NO_FLOOR,
+            peer="bindsnet",
+        ),
+        DISTAL.cpp("cpp", "distal_reward.cpp", "by hand, synapses are touched when a unit spikes: the limit", quick=True),
+        DISTAL.cpp("cpp-dense", "distal_reward.cpp", "every synapse in every step, of the same layout (not vectorised)", form=1),
     ),
+    left_out={
+        "nengo": "its rules have no eligibility trace (see bci)",
+        "lava": "LearningDense is all-to-all, ten times the synapses, and is compared in song",
+    },
 )

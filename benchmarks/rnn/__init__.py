@@ -3,32 +3,13 @@
 Each is run for three short trials with the impulses that the Reference draws, and its weights are compared.
 """
 
-from benchmarks.registry import Case, Implementation
+from benchmarks.registry import Case
+from benchmarks.ways import Ways
 
-NETWORK = "benchmarks.rnn.network"
-
-
-def _ours(name: str, target: str, remark: str = "", quick: bool = False, **options: object) -> Implementation:
-    return Implementation(
-        name, "benchmarks.targets:OnTarget", "ours", remark, {"target": target, "network": NETWORK, **options}, quick, tolerance=1e-7
-    )
-
-
-def _brian2(name: str, device: str, quick: bool = False) -> Implementation:
-    return Implementation(
-        name, f"benchmarks.on_brian2:{device}", "brian2", "by hand; eligibility of all synapses in every step",
-        {"form": "benchmarks.rnn.brian2:Form"}, quick, tolerance=1e-7,
-    )
-
-
-def _cpp(name: str, remark: str, quick: bool = False, tolerance: float = 1e-7, **options: object) -> Implementation:
-    return Implementation(
-        name, "benchmarks.native:Native", "limit", remark, {"network": NETWORK, "source": "rnn.cpp", **options}, quick,
-        tolerance=tolerance,
-    )
-
-
-REFERENCE = _ours("reference", "reference", "NumPy, the specification; few steps only", True, few=100)
+RNN = Ways("benchmarks.rnn.network", tolerance=1e-7)
+FORM = "benchmarks.rnn.brian2:Form"
+EVERY_STEP = "by hand; eligibility of all synapses in every step"
+REFERENCE = RNN.reference(few=100, quick=True)
 
 CASE = Case(
     name="rnn",
@@ -41,12 +22,19 @@ CASE = Case(
     baselines=("brian2-standalone", "cpp"),
     implementations=(
         REFERENCE,
-        _ours("compiled", "compiled", quick=True),
-        _ours("brian2-target", "brian2-library", "our default Brian2 target: its C++ as a shared library", quick=True),
-        _brian2("brian2-cython", "Cython"),
-        _brian2("brian2-standalone", "Standalone", quick=True),
-        _cpp("cpp", "by hand, the trial's eligibility as one matrix product: the limit", quick=True),
-        _cpp("cpp-single", "the same in single precision", tolerance=0.5, flags=("-DREAL=float",)),
-        _cpp("cpp-dense", "eligibility of all synapses in every step", form=1),
+        RNN.ours("compiled", "compiled", quick=True),
+        RNN.library(quick=True),
+        RNN.brian2("brian2-cython", "Cython", FORM, EVERY_STEP),
+        RNN.brian2("brian2-standalone", "Standalone", FORM, EVERY_STEP, quick=True),
+        RNN.cpp("cpp", "rnn.cpp", "by hand, the trial's eligibility as one matrix product: the limit", quick=True),
+        RNN.cpp("cpp-single", "rnn.cpp", "the same in single precision", tolerance=0.5, flags=("-DREAL=float",)),
+        RNN.cpp("cpp-dense", "rnn.cpp", "eligibility of all synapses in every step", form=1),
     ),
+    left_out={
+        "nest": "e-prop there is for spiking neurons (eprop_iaf and its kin) that hear a learning signal of the readouts in every step; "
+                "these are rate units with a cubic eligibility and one reward a trial",
+        "bindsnet": "its rules are of spikes",
+        "nengo": "its rules have no eligibility that is kept over a trial",
+        "lava": "its traces are of spikes; LearningDense is compared in song",
+    },
 )

@@ -31,7 +31,10 @@ begun : 1
 R : 1
 M : 1
 """
-DRAW = "impulse = amplitude*(2*rand() - 1)*int(rand() < chance)"
+DRAW = """
+impulse = int(rand() < chance)
+impulse *= amplitude*(2*rand() - 1)
+"""  # Brian2 allows one call of rand in an expression
 GIVEN = "impulse = frozen(t, i)"
 STEP = """
 r_last = r

@@ -7,6 +7,7 @@ would take hours until the first reward.
 from __future__ import annotations
 
 from benchmarks.registry import Case, Implementation
+from benchmarks.ways import Ways
 
 NETWORK = "benchmarks.song.network"
 
@@ -14,9 +15,7 @@ NETWORK = "benchmarks.song.network"
 def _case(name: str, n_hvc: int, n_ra: int, checked: bool = True) -> Case:
     sizes = {"n_hvc": n_hvc, "n_ra": n_ra}
 
-    def ours(name: str, target: str, remark: str = "", **options: object) -> Implementation:
-        settings = {"target": target, "network": NETWORK, **sizes, **options}
-        return Implementation(name, "benchmarks.targets:OnTarget", "ours", remark, settings, quick=True, checked=checked)
+    ways = Ways(NETWORK, options=sizes)
 
     def cpp(name: str, precision: str, remark: str, tolerance: float) -> Implementation:
         settings = {"form": "exact", "precision": precision, **sizes}
@@ -25,9 +24,10 @@ def _case(name: str, n_hvc: int, n_ra: int, checked: bool = True) -> Case:
     return Case(
         name=name, title=f"the network song with {n_hvc} HVC and {n_ra} RA units: {n_hvc * n_ra} plastic synapses",
         steps=5000, check=(2, 1500), data=f"{NETWORK}:shared_arrays", start="w",
-        reference=ours("reference", "reference", "NumPy, the specification; few steps only", few=50), baselines=("cpp",),
+        reference=ways.reference(few=50), baselines=("cpp",),
         implementations=(
-            ours("compiled", "compiled"), cpp("cpp", "double", "by hand, spike-exact algebra: the limit", 1e-9),
+            ways.ours("compiled", "compiled", quick=True, checked=checked),
+            cpp("cpp", "double", "by hand, spike-exact algebra: the limit", 1e-9),
             # single precision moves spikes by a step now and then
             cpp("cpp-single", "single", "the same in single precision", 1e-1),
         ),

@@ -4,19 +4,18 @@ All implementations run the same network from the same first state. Before it is
 the LMAN spikes that the Reference draws, and its weights are compared with the Reference's.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 from benchmarks.registry import Case, Implementation
+from benchmarks.ways import Ways
 
-NETWORK = "benchmarks.song.network"
-
-
-def _ours(name: str, target: str, remark: str = "", quick: bool = False, **options: object) -> Implementation:
-    return Implementation(
-        name, "benchmarks.targets:OnTarget", "ours", remark, {"target": target, "network": NETWORK, **options}, quick
-    )
+SONG = Ways("benchmarks.song.network")
 
 
-def _brian2(name: str, runner: str, remark: str, quick: bool = False, **more: object) -> Implementation:
-    return Implementation(name, f"benchmarks.song.{runner}", "brian2", remark, quick=quick, **more)  # type: ignore[arg-type]
+def _brian2(name: str, device: str, form: str, remark: str, quick: bool = False, **more: Any) -> Implementation:
+    return SONG.brian2(name, device, f"benchmarks.song.brian2_{form}", remark, quick, includes="benchmarks.song", **more)
 
 
 def _cpp(name: str, form: str, precision: str, remark: str, tolerance: float = 1e-9, quick: bool = False) -> Implementation:
@@ -25,10 +24,13 @@ def _cpp(name: str, form: str, precision: str, remark: str, tolerance: float = 1
     )
 
 
-REFERENCE = _ours("reference", "reference", "NumPy, the specification; few steps only", True, few=250)
+REFERENCE = SONG.reference(few=250, quick=True)
 
 # The trace s of the natural form has no floor (it keeps its tail below 1e-3), so it is compared with a Reference without one.
 NO_FLOOR = {"floor": 0.0}
+NATURAL = "by hand, an equation for each synapse; no floor of s"
+EVENTS = "by hand, event-driven active set"
+KERNEL = "by hand, a C++ kernel through a user function"
 
 CASE = Case(
     name="song",
@@ -41,25 +43,29 @@ CASE = Case(
     baselines=("brian2-standalone-events", "cpp"),
     implementations=(
         REFERENCE,
-        _ours("compiled", "compiled", quick=True),
-        _ours("brian2-target", "brian2-library", "our default Brian2 target: its C++ as a shared library", quick=True),
-        _ours("brian2-target-standalone", "brian2-standalone", "our C++ standalone target"),
-        _ours("brian2-target-runtime", "brian2-runtime", "our target on Brian2's runtime device"),
-        _brian2(
-            "brian2-cython", "brian2_natural:cython", "by hand, an equation for each synapse; no floor of s", against=NO_FLOOR
+        SONG.ours("compiled", "compiled", quick=True),
+        SONG.library(quick=True),
+        SONG.ours("brian2-target-standalone", "brian2-standalone", "our C++ standalone target"),
+        SONG.ours("brian2-target-runtime", "brian2-runtime", "our target on Brian2's runtime device"),
+        _brian2("brian2-cython", "Cython", "natural:Natural", NATURAL, against=NO_FLOOR),
+        _brian2("brian2-cython-events", "Cython", "events:Events", EVENTS),
+        _brian2("brian2-cython-kernel", "Cython", "kernel:Kernel", KERNEL),
+        _brian2("brian2-standalone", "Standalone", "natural:Natural", NATURAL, against=NO_FLOOR),
+        _brian2("brian2-standalone-events", "Standalone", "events:Events", EVENTS, quick=True),
+        _brian2("brian2-standalone-kernel", "Standalone", "kernel:Kernel", KERNEL),
+        Implementation(
+            "lava", "benchmarks.song.lava_network:Lava", "lava",
+            "LearningDense in floats, stepped here (Lava's own runtime is slower); no floor of s", {"few": 500}, against=NO_FLOOR,
         ),
-        _brian2("brian2-cython-events", "brian2_events:cython", "by hand, event-driven active set"),
-        _brian2("brian2-cython-kernel", "brian2_kernel:cython", "by hand, a C++ kernel through a user function"),
-        _brian2(
-            "brian2-standalone", "brian2_natural:standalone", "by hand, an equation for each synapse; no floor of s",
-            against=NO_FLOOR,
-        ),
-        _brian2("brian2-standalone-events", "brian2_events:standalone", "by hand, event-driven active set", quick=True),
-        _brian2("brian2-standalone-kernel", "brian2_kernel:standalone", "by hand, a C++ kernel through a user function"),
         _cpp("cpp", "exact", "double", "by hand, spike-exact algebra: the limit", quick=True),
         # single precision moves spikes by a step now and then
         _cpp("cpp-single", "exact", "single", "the same in single precision", tolerance=1e-2),
         _cpp("cpp-active", "active", "double", "active rows in every step"),
         _cpp("cpp-dense", "dense", "double", "every synapse in every step"),
     ),
+    left_out={
+        "nest": "its plastic synapses pair spikes; none has a factor of the perturbing conductance (see distal-reward)",
+        "bindsnet": "MSTDPET pairs spikes; no factor of the perturbing conductance (see distal-reward)",
+        "nengo": "its rules have no eligibility that waits for a delayed reward (see bci)",
+    },
 )

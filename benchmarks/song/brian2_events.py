@@ -11,9 +11,10 @@ from typing import Any
 import brian2 as b2
 import numpy as np
 
+from benchmarks.on_brian2 import SECOND
 from benchmarks.registry import Job
 from benchmarks.song import network as song
-from benchmarks.song.brian2_parts import SECOND, Cython, Parts, Standalone, clipped
+from benchmarks.song.brian2_parts import Parts, clipped
 
 HVC_EQUATIONS = """
 A : 1
@@ -52,16 +53,9 @@ class Events:
         self.synapses.run_regularly(FLUSH, dt=parts.trial, when="start", name="S_W_flush")
         hvc.run_regularly("A = 0\nD = 1", dt=parts.trial, when="start", order=1, name="HVC_flush")
         parts.objects.append(self.synapses)
+        self.objects, self.dt = parts.objects, parts.dt
 
     def outcome(self) -> np.ndarray:
         """The last flush comes at the start of Brian2's next step."""
         pending = np.repeat(np.asarray(self.parts.hvc.A[:]), song.N_RA) * np.asarray(self.synapses.el[:])
         return clipped(np.asarray(self.synapses.w[:]) + self.parts.names["etadt"] * pending)
-
-
-def cython() -> Cython:
-    return Cython(Events)
-
-
-def standalone() -> Standalone:
-    return Standalone(Events)

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.registry import Job
 from benchmarks.song import network as song
-from benchmarks.song.brian2_parts import Cython, Parts, Standalone, clipped
+from benchmarks.song.brian2_parts import Parts, clipped
 
 CPP = """
 static inline double song_kernel(double R) {{
@@ -39,22 +39,27 @@ cdef double song_kernel_flush(double R):
 """
 
 
-class Kernel:
-    """Semantics: the same numbers as ours. device: "cpp_standalone" or "runtime"."""
+def on_runtime() -> bool:
+    return b2.get_device() is b2.all_devices["runtime"]
 
-    def __init__(self, job: Job, device: str) -> None:
+
+class Kernel:
+    """Semantics: the same numbers as ours."""
+
+    def __init__(self, job: Job) -> None:
         self.parts = parts = Parts(job, "A : 1\nD : 1")
         parts.hvc.D = 1
         self.synapses = b2.NeuronGroup(song.N_HVC * song.N_RA, "w : 1\nel : 1", name="W", namespace=parts.names)
         self.synapses.w = parts.data["w"].ravel()
         self.caller = b2.NeuronGroup(1, "R : 1 (linked)\ndone : 1", name="KERNEL", namespace={})
         self.caller.R = b2.linked_var(parts.critic, "R")
-        self._bind(device)
+        self._bind()
         self.caller.run_regularly("done = song_kernel(R)", when="after_resets", name="KERNEL_step")
         self.caller.run_regularly("done = song_kernel_flush(R)", dt=parts.trial, when="start", name="KERNEL_flush")
         parts.objects += [self.synapses, self.caller]
+        self.objects, self.dt = parts.objects, parts.dt
 
-    def _bind(self, device: str) -> None:
+    def _bind(self) -> None:
         """Give the kernel's code the arrays: by their C++ names, or by their addresses."""
         hvc, ra, group = self.parts.hvc, self.parts.ra, self.synapses
         self.arrays = arrays = {
@@ -63,7 +68,7 @@ class Kernel:
         }
         numbers = {"n_pre": song.N_HVC, "n_post": song.N_RA, "mu": song.NOISE_MEAN, "dt": song.DT, "floor": song.FLOOR}
         numbers |= {name: self.parts.names[name] for name in ("etadt", "keep", "w_max")}
-        if device == "cpp_standalone":
+        if not on_runtime():
             names: dict[str, Any] = {name: f"brian::{b2.device.get_array_name(v)}" for name, v in arrays.items()}
             code, target, more = CPP.format(**names, **numbers), "cpp", {"headers": ['"kernel.h"']}
         else:
@@ -76,16 +81,8 @@ class Kernel:
 
     def outcome(self) -> np.ndarray:
         """The last flush comes at the start of Brian2's next step."""
-        if b2.get_device() is not b2.all_devices["runtime"]:  # Brian2 does not know that the kernel writes to them
+        if not on_runtime():  # Brian2 does not know that the kernel writes to them
             for variable in self.arrays.values():
                 b2.device.array_cache[variable] = None
         pending = np.repeat(np.asarray(self.parts.hvc.A[:]), song.N_RA) * np.asarray(self.synapses.el[:])
         return clipped(np.asarray(self.synapses.w[:]) + self.parts.names["etadt"] * pending)
-
-
-def cython() -> Cython:
-    return Cython(lambda job: Kernel(job, "runtime"))
-
-
-def standalone() -> Standalone:
-    return Standalone(lambda job: Kernel(job, "cpp_standalone"))

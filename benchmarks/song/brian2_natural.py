@@ -5,9 +5,10 @@ from __future__ import annotations
 import brian2 as b2
 import numpy as np
 
+from benchmarks.on_brian2 import SECOND
 from benchmarks.registry import Job
 from benchmarks.song import network as song
-from benchmarks.song.brian2_parts import SECOND, Cython, Parts, Standalone, clipped
+from benchmarks.song.brian2_parts import Parts, clipped
 
 EQUATIONS = """
 dw/dt = eta*R_post*el : 1 (clock-driven)
@@ -33,16 +34,9 @@ class Natural:
         self.synapses.w = parts.data["w"].ravel()
         self.synapses.run_regularly("w = clip(w, 0, w_max)", dt=parts.trial, when="groups", order=-1, name="S_W_clip")
         parts.objects.append(self.synapses)
+        self.objects, self.dt = parts.objects, parts.dt
 
     def outcome(self) -> np.ndarray:
         """The last step's change comes at the start of Brian2's next step."""
         change = np.asarray(self.synapses.el[:]).reshape(song.N_HVC, song.N_RA) * np.asarray(self.parts.ra.R[:])
         return clipped(np.asarray(self.synapses.w[:]) + self.parts.names["etadt"] * change.ravel())
-
-
-def cython() -> Cython:
-    return Cython(Natural)
-
-
-def standalone() -> Standalone:
-    return Standalone(Natural)

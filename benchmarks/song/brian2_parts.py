@@ -1,4 +1,4 @@
-"""What the hand-written Brian2 forms of the song network share: everything but the plastic projection; and how they are run.
+"""What the hand-written Brian2 forms of the song network share: everything but the plastic projection.
 
 How Brian2's step agrees with our law of a step. State at the end of Brian2's step b is ours in step n = b before the membranes
 move; a spike of ours in step n is Brian2's in step b = n + 1 and arrives within it. So HVC and the given LMAN spikes come one
@@ -9,19 +9,15 @@ which most people write, the cost is the same but for 200 exponentials a step.
 
 from __future__ import annotations
 
-import os
-import subprocess
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import brian2 as b2
 import numpy as np
 
+from benchmarks.on_brian2 import SECOND
 from benchmarks.registry import Job
 from benchmarks.song import network as song
 
-SECOND: Any = b2.second
 DT = song.DT * SECOND
 
 HVC_EQUATIONS = """
@@ -47,7 +43,8 @@ class Parts:
     def __init__(
         self, job: Job, hvc_equations: str = "", ra_equations: str = "", hvc_events: dict[str, str] | None = None
     ) -> None:
-        self.job, self.data = job, job.arrays()
+        b2.defaultclock.dt = DT
+        self.job, self.data, self.dt = job, job.arrays(), song.DT
         target = np.roll(song.target(job.steps), 1, axis=0)  # D is computed one step after the output that it judges
         self.names: dict[str, Any] = {
             "nT": job.steps, "DT": DT, "EL": song.REST, "EE": song.REVERSAL, "Vth": song.THRESHOLD, "Vr": song.RESET,
@@ -103,91 +100,5 @@ class Parts:
         return self.job.steps * DT
 
 
-class Plastic(Protocol):
-    """The plastic projection of one form, added to the parts when it is made."""
-
-    parts: Parts
-
-    def outcome(self) -> np.ndarray:
-        """The weights after a trial, (n_pre, n_post), with what the form does only after the last step done here."""
-        ...
-
-
 def clipped(weights: Any) -> np.ndarray:
     return np.clip(np.asarray(weights, float).reshape(song.N_HVC, song.N_RA), 0.0, song.W_MAX)
-
-
-class Cython:
-    """Brian2's runtime device with Cython. form: makes the plastic projection."""
-
-    steps = song.STEPS
-
-    def __init__(self, form: Callable[[Job], Plastic]) -> None:
-        self.form = form
-
-    def prepare(self, job: Job) -> None:
-        self.steps = job.steps
-        b2.prefs.codegen.target = "cython"
-        b2.prefs.codegen.runtime.cython.cache_dir = str(job.folder / "cython")
-        b2.prefs.codegen.cpp.include_dirs += [str(Path(__file__).parent)]
-        b2.defaultclock.dt = DT
-        self.made = self.form(job)
-        self.network = b2.Network(self.made.parts.objects)
-        self.network.run(0 * SECOND)  # compiles
-
-    def run(self, trials: int) -> None:
-        self.network.run(trials * self.made.parts.trial)
-
-    def outcome(self) -> np.ndarray:
-        return self.made.outcome()
-
-
-STOP = """
-#include <cstdlib>
-static double bench_stop(double t) {
-    static const double last = std::getenv("BENCH_SECONDS") ? std::atof(std::getenv("BENCH_SECONDS")) : 1e30;
-    if (t > last - 1e-9) Network::_globally_stopped = true;
-    return 0.0;
-}
-"""
-LONG = 1e6 * SECOND
-
-
-class Standalone:
-    """Brian2's C++ standalone device. form: makes the plastic projection.
-
-    One binary for any number of trials: a function called once a trial stops it at the time that the environment names.
-    """
-
-    steps = song.STEPS
-
-    def __init__(self, form: Callable[[Job], Plastic]) -> None:
-        self.form = form
-
-    def prepare(self, job: Job) -> None:
-        self.steps, self.folder = job.steps, job.folder / ("given" if job.given else "standalone")
-        b2.set_device("cpp_standalone", build_on_run=False, directory=str(self.folder))
-        b2.prefs.devices.cpp_standalone.extra_make_args_unix = ["-j2"]
-        b2.prefs.codegen.cpp.include_dirs += [str(Path(__file__).parent)]
-        b2.defaultclock.dt = DT
-        self.made = self.form(job)
-        parts = self.made.parts
-        if not job.given:
-            stop = b2.implementation("cpp", STOP, headers=['"network.h"'])(b2.check_units(t=1, result=1)(lambda t: 0))
-            parts.critic.namespace["bench_stop"] = stop
-            parts.critic.run_regularly("Dist += bench_stop(t/second)", dt=parts.trial, when="start", name="CR_stop")
-        b2.Network(parts.objects).run(job.trials * parts.trial if job.given else LONG)
-        b2.device.build(directory=str(self.folder), compile=True, run=False, with_output=False)
-
-    def run(self, trials: int) -> None:
-        if self.made.parts.job.given:
-            b2.device.run(with_output=False)
-            return
-        seconds = trials * self.steps * song.DT
-        command = ["./main", "--results_dir", "results/"]
-        subprocess.run(
-            command, cwd=self.folder, check=True, env={**os.environ, "BENCH_SECONDS": repr(seconds)}, stdout=subprocess.DEVNULL
-        )
-
-    def outcome(self) -> np.ndarray:
-        return self.made.outcome()

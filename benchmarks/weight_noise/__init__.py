@@ -6,11 +6,10 @@ for the same input spikes; implementations that draw their own numbers are allow
 
 from __future__ import annotations
 
-from typing import Any
-
 from benchmarks.registry import Case, Implementation
+from benchmarks.ways import Ways
 
-NETWORK = "benchmarks.weight_noise.network"
+FORMS = "benchmarks.weight_noise.brian2"
 IN_LAW = 0.13
 """Relative tolerance of those who draw their own numbers."""
 MATHS = ("-ffast-math", "-fno-finite-math-only", "-fno-math-errno")
@@ -22,40 +21,34 @@ def _case(name: str, kind: str, n_pre: int) -> Case:
     options = {"kind": kind, "n_pre": n_pre}
     large = n_pre > 100
 
-    def ours(name: str, target: str, remark: str = "", quick: bool = False, **more: Any) -> Implementation:
-        settings = {"target": target, "network": NETWORK, **options, **more}
-        return Implementation(name, "benchmarks.targets:OnTarget", "ours", remark, settings, quick, tolerance=IN_LAW)
+    ways = Ways("benchmarks.weight_noise.network", IN_LAW, options)
 
     def brian2(name: str, device: str, form: str, remark: str, quick: bool = False) -> Implementation:
-        settings = {"form": f"benchmarks.weight_noise.brian2:{form}_{n_pre}", "few": 50}
-        return Implementation(name, f"benchmarks.on_brian2:{device}", "brian2", remark, settings, quick, tolerance=IN_LAW)
+        return ways.brian2(name, device, f"{FORMS}:{form}_{n_pre}", remark, quick, few=50)
 
     def cpp(name: str, form: int, remark: str, exact: bool, quick: bool = False, fast: bool = False) -> Implementation:
         flags = (*MATHS, "-DFAST") if fast else MATHS
-        settings = {"network": NETWORK, "source": "weight_noise.cpp", "form": form, "flags": flags, **options}
-        return Implementation(
-            name, "benchmarks.native:Native", "limit", remark, settings, quick, tolerance=1e-7 if exact else IN_LAW
-        )
+        return ways.cpp(name, "weight_noise.cpp", remark, quick, 1e-7 if exact else None, form=form, flags=flags)
 
-    reference = ours("reference", "reference", "NumPy, the specification; few steps only", few=4 if large else 20)
+    reference = ways.reference(few=4 if large else 20)
     natural = "by hand, an equation with xi for each synapse"
     found = [
         reference,
-        ours("compiled", "compiled", quick=True, few=200 if large else None),
+        ways.ours("compiled", "compiled", quick=True, few=200 if large else None),
         brian2("brian2-standalone", "Standalone", "spikes" if kind == "spikes" else "graded", natural, quick=True),
     ]
     if not large:
         found += [
-            ours("brian2-target", "brian2-library", "our default Brian2 target: its C++ as a shared library", few=200),
+            ways.library(few=200),
             brian2("brian2-cython", "Cython", kind, natural),
         ]
     if kind == "spikes":
         found += [
             brian2("brian2-standalone-events", "Standalone", "events", EVENTS),
             *([] if large else [brian2("brian2-cython-events", "Cython", "events", EVENTS)]),
-            cpp("cpp", 0, "by hand, moved on at spikes, our generator: the limit", exact=False, quick=True),
+            cpp("cpp", 0, "by hand, moved on at spikes, our generator: the limit", exact=True, quick=True),
             cpp("cpp-fast", 0, "the same with xoshiro128++, in single precision", exact=False, fast=True),
-            cpp("cpp-every-step", 1, "in every step, our generator", exact=True),
+            cpp("cpp-every-step", 1, "in every step, our generator", exact=False),
         ]
     else:
         found += [
@@ -65,8 +58,9 @@ def _case(name: str, kind: str, n_pre: int) -> Case:
     read = "only by spikes" if kind == "spikes" else "in every step"
     return Case(
         name=name, title=f"{n_pre} inputs, 1000 units, an Ornstein-Uhlenbeck process on each of {n_pre * 1000} weights, read {read}",
-        steps=1000, check=(1, 200), data=f"{NETWORK}:shared_arrays", start="nothing", reference=reference,
+        steps=1000, check=(1, 200), data=f"{ways.network}:shared_arrays", start="nothing", reference=reference,
         baselines=("brian2-standalone", "cpp"), implementations=tuple(found), options=options,
+        left_out={"nest, bindsnet, nengo, lava": "none has a random process on each weight"},
     )
 
 

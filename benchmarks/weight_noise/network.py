@@ -126,11 +126,10 @@ def shared_arrays(steps: int, trials: int, kind: str, n_pre: int) -> dict[str, n
 
 def native(job: Job, kind: str = "spikes", n_pre: int = 100) -> tuple[list[np.ndarray], list[np.ndarray], Any]:
     """For weight_noise.cpp. Keys of our generator's streams, as halves of 32 bits."""
-    from neuroplast.ir.program import Draw, stream_key
+    from neuroplast.ir.program import stream_key
 
-    made, name = program(job.steps, kind, n_pre), "inputs_units"
-    streams = {op.target: op.stream for op in (*made.before, *made.trial_start) if isinstance(op, Draw)}
-    keys = [stream_key(made.seed, streams[f"{name}_{which}"]) for which in ("draw", "start")]
+    seed, stream = program(job.steps, kind, n_pre).seed, "weight noise/inputs_units"
+    keys = [stream_key(seed, name) for name in (stream, f"{stream}/start")]
     halves = [float(word >> shift & 0xFFFFFFFF) for key in keys for word in key for shift in (0, 32)]
     constants = np.array(
         [n_pre, DECAY, std(n_pre), np.exp(-DT / TAU_I), np.exp(-DT / TAU_M), REST + DRIVE, THRESHOLD, RESET, CHANCE, REST], float

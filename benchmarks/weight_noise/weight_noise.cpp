@@ -1,6 +1,6 @@
 // The benchmark networks `weight-noise` by hand: the limit. Forms:
-//   0  spikes: a weight's noise is moved on only when a spike reads it, over all the time since then (exact in law)
-//   1  spikes: in every step, the numbers of the Reference
+//   0  spikes: a weight's noise is moved on only when a spike reads it, over all the time since then, the numbers of the Reference
+//   1  spikes: in every step (the same law)
 //   2  graded: in every step (nothing less will do), the numbers of the Reference
 // Both with the generator and normal numbers of the project's kernels (runtime.h), so that loops are compared, not generators.
 // With -DFAST: xoshiro128++ and single precision, the fastest normal numbers that we know.
@@ -95,11 +95,12 @@ struct Noise {
         for (int i = 0; i < N; i++) v.x[i] = T(c.start);
     }
 
-    // the process of row j, some steps further
-    void advance(long j, long elapsed) {
+    // the process of row j, over all steps since it was seen last
+    void advance(long j) {
         alignas(64) T z[WIDTH];
         normals.row(z, j, tick, false);
-        const double a = elapsed == 1 ? c.decay : std::pow(c.decay, double(elapsed));
+        const double a = form == 0 && last[j] < 0 ? 0.0 : form == 0 ? std::pow(c.decay, double(tick - last[j])) : c.decay;
+        last[j] = tick;
         const T keep = T(a), fresh = T(c.std * std::sqrt(1 - a * a));
         T* __restrict n = noise[j].x;
         for (int i = 0; i < N; i++) n[i] = keep * n[i] + fresh * z[i];
@@ -107,12 +108,9 @@ struct Noise {
 
     void spiking() {
         alignas(64) T in[WIDTH] = {};
-        if (form == 1) for (long j = 0; j < n_pre; j++) advance(j, 1);
+        if (form == 1) for (long j = 0; j < n_pre; j++) advance(j);
         for (const int j : arriving) {
-            if (form == 0) {
-                advance(j, tick - last[j]);
-                last[j] = tick;
-            }
+            if (form == 0) advance(j);
             for (int i = 0; i < N; i++) in[i] += w[j].x[i] + noise[j].x[i];
         }
         arriving.clear();

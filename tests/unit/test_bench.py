@@ -46,7 +46,8 @@ def outcomes(case: Case, names: list[str], folder: Path, trials: int, steps: int
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
 @pytest.mark.parametrize(
     ("name", "forms", "trials", "steps"),
-    [("rnn", ["cpp", "cpp-dense"], 2, 60), ("bci", ["cpp", "cpp-deferred", "cpp-encoder"], 2, 18), ("distal-reward", ["cpp"], 1, 150)],
+    [("rnn", ["cpp", "cpp-dense"], 2, 60), ("bci", ["cpp", "cpp-deferred", "cpp-encoder"], 2, 18), ("distal-reward", ["cpp"], 1, 150),
+     ("weight-noise", ["cpp"], 1, 60), ("weight-noise-graded", ["cpp"], 1, 10)],
 )
 def test_cpp_by_hand_learns_what_the_reference_learns(name: str, forms: list[str], trials: int, steps: int, tmp_path: Path) -> None:
     case = case_named(name)
@@ -61,3 +62,13 @@ def test_a_peer_that_is_not_there_says_how_to_install_it(monkeypatch: pytest.Mon
     monkeypatch.setenv("NEUROPLAST_PEERS", str(tmp_path))
     with pytest.raises(Unavailable, match="not installed: .*pip install nest-simulator"):
         Worker(case_named("distal-reward"), "nest", {"folder": str(tmp_path / "nest"), "against": False}, 10.0, tmp_path / "log")
+
+
+def test_the_committed_results_are_drawn_and_tabulated(tmp_path: Path) -> None:
+    from figures.bench import ROOT, draw, results
+    from figures.bench_table import HEAD, line
+
+    found = results(ROOT / "benchmarks" / "results")
+    assert "song" in [result["case"] for result in found]
+    assert all(len(line(result)) == len(HEAD) for result in found)
+    draw(found).savefig(tmp_path / "bench.png", dpi=40)
