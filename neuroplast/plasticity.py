@@ -64,7 +64,10 @@ class LowPass(Node):
 
 @dataclass(frozen=True, eq=False)
 class Deviation(Node):
-    """A signal minus its running mean: x(t) - m(t-), then m <- m + (1 - exp(-dt/tau)) (x - m): the mean without this step."""
+    """A signal minus its running mean: x(t) - m(t-), then m <- m + (1 - exp(-dt/tau)) (x - m): the mean without this step.
+
+    tau: of any length; models written in steps have means that forget within one (Miconi 2017, 10.7554/eLife.20899).
+    """
 
     signal: Signal
     tau: Number = quantity("time", positive=True, scalar=True)

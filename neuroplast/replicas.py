@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from neuroplast.checkpoint import CheckpointFolder
-from neuroplast.errors import DescriptionError, NeuroplastError, Source
+from neuroplast.errors import DescriptionError, NeuroplastError, ResultError, Source
 from neuroplast.ir.program import Note
 from neuroplast.training import Interruption, Progress, Stop
 
@@ -105,9 +105,7 @@ class SideBySide:
     def run(self) -> None:
         """Raises the first error of a member, after all others have ended their trials; not for Ctrl-C."""
         if not self.wish.resume:
-            for member in self.members:
-                if member.checkpoint is not None:
-                    CheckpointFolder(member.checkpoint).make_place()
+            self._make_place()
         self._began = time.perf_counter()
         with self._interruption:
             # the first is prepared alone: what has to be compiled is compiled once
@@ -122,6 +120,18 @@ class SideBySide:
         self.interrupted = self._interruption.requested and not self._errors and not done
         if self._errors:
             raise self._named(min(self._errors))
+
+    def _make_place(self) -> None:
+        """Take away a run of all members that has ended; ResultError where one could still be resumed."""
+        folders = [CheckpointFolder(member.checkpoint) for member in self.members if member.checkpoint is not None]
+        there = [folder for folder in folders if folder.exists]
+        if there and len(there) < len(folders):
+            raise ResultError(
+                f"{there[0].folder.parent} holds a run that has not ended", got=f"{len(there)} of {len(folders)} replicas were begun",
+                do="resume it, choose another folder, or remove this one",
+            )
+        for folder in there:
+            folder.make_place()
 
     def _run_in_threads(self) -> None:
         threads = [threading.Thread(target=self._run_all, args=(None,), name=f"replicas-{k}") for k in range(self._threads)]

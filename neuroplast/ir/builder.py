@@ -123,14 +123,16 @@ class Builder:
     def note(self, node: str, what: str, asked: Any, got: Any, where: Source | None = None) -> None:
         self.notes.append(Note(node, what, str(asked), str(got), where))
 
-    def check_dt(self, what: str, tau: Any, where: Source | None, do: str = "use a smaller dt, or a longer time constant") -> None:
-        """DescriptionError where a time constant (seconds; zero stands for none) is shorter than two steps."""
+    def check_dt(
+        self, what: str, tau: Any, where: Source | None, steps: float = 2.0, do: str = "use a smaller dt, or a longer time constant"
+    ) -> None:
+        """DescriptionError where a time constant (seconds; zero stands for none) is shorter than that many steps."""
         times = np.asarray(tau, float)
         smallest = float(np.min(times, where=times > 0, initial=np.inf))
-        if smallest < 2 * self.dt:
+        if smallest < steps * self.dt * (1 - 1e-9):
             raise DescriptionError(
                 f"dt is too coarse for {what}", where=where, got=f"dt {self.dt:g} s, time constant {smallest:g} s",
-                allowed=f"dt up to {smallest / 2:g} s", do=do,
+                allowed=f"dt up to {smallest / steps:g} s", do=do,
             )
 
     def steps_of(self, seconds: float, node: str, what: str, where: Source | None, least: int = 0) -> int:

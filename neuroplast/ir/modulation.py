@@ -38,7 +38,6 @@ def lower_modulator(modulator: Modulator, b: Builder) -> None:
     after_learning = []
     b.check_dt(f"tau of modulator '{name}'", modulator.si.tau, modulator.where)
     if isinstance(baseline, RunningMean) and baseline.si.tau is not None:
-        b.check_dt(f"the running mean of modulator '{name}'", baseline.si.tau, baseline.where)
         bind["mean"] = b.array(f"{name}_mean", np.zeros(1), reset=False)
         k = float(-np.expm1(-b.dt / baseline.si.tau))
         b.before.append(b.scalar_map(name, [("error", "r - mean"), ("mean", f"mean + {k!r}*error")], bind))

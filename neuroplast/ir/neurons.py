@@ -374,7 +374,7 @@ def _variable(connection: Connection) -> str:
 
 
 def _check_euler(name: str, text: str, code: Code, population: Population, b: Builder) -> None:
-    """Forward Euler of dx/dt = B - x/tau needs a tau of two steps at least: looked at where all else has its start.
+    """Forward Euler of dx/dt = B - x/tau overshoots where tau is shorter than a step: looked at where all else has its start.
 
     Equations that are not linear in x have no one time constant, and are left to their author.
     """
@@ -386,7 +386,7 @@ def _check_euler(name: str, text: str, code: Code, population: Population, b: Bu
         falling = (slope < 0) & np.isfinite(slope) & (bend <= 1e-9 * np.abs(slope))
         tau = np.where(falling, -1 / slope, np.inf)
     b.check_dt(
-        f"d{name}/dt of population '{population.name}'", tau, population.neuron.where,
+        f"d{name}/dt of population '{population.name}'", tau, population.neuron.where, 1.0,
         "use a smaller dt, or method='exponential_euler'",
     )
 

@@ -134,7 +134,6 @@ def _factor(name: str, factor: Factor, connection: Connection, code: Code, b: Bu
             b.arrays[code.bind[y]] = replace(b.arrays[code.bind[y]], trace=SpikeTrace(array, a, float(factor.si.floor)))
         return code.bind[y], 1.0
     if isinstance(factor, Deviation):
-        b.check_dt(f"the factor '{name}' of '{connection.node.name}'", factor.si.tau, factor.where)
         source, unit = code.use(f"_x_{name}", array), "Hz" if pulse else unit
         value, mean = code.state(name, 0.0, unit), code.state(f"_mean_{name}", 0.0, unit, reset=False)
         text = f"{source}*{scale!r}" if pulse else source

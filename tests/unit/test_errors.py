@@ -323,8 +323,8 @@ CASES: dict[str, tuple[Wrong, tuple[str, ...]]] = {
         ("dt is too coarse for the eligibility of 'source_cells'",),
     ),
     "dt and equations": (
-        lambda: build(pop(neuron=EquationNeuron("dx/dt = (b - x)/tau : 1\nb : 1\ntau : second", parameters={"tau": [9.0, 0.9, 5.0] * ms}))),
-        ("dt is too coarse for dx/dt of population 'cells'", "up to 0.00045 s", "exponential_euler"),
+        lambda: build(pop(neuron=EquationNeuron("dx/dt = (b - x)/tau : 1\nb : 1\ntau : second", parameters={"tau": [9.0, 0.4, 5.0] * ms}))),
+        ("dt is too coarse for dx/dt of population 'cells'", "up to 0.0004 s", "exponential_euler"),
     ),
     "dt and a critic": (
         lambda: build(

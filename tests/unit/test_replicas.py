@@ -182,6 +182,16 @@ def test_ctrl_c_stops_all_and_resuming_is_exact(target: str, tmp_path: Path) -> 
     xr.testing.assert_identical(resumed, whole)
 
 
+def test_replicas_that_have_ended_are_not_taken_away_for_a_run_of_more(tmp_path: Path) -> None:
+    """As after a Ctrl-C that came when two of four had ended and no other was begun."""
+    Simulation(described(), 1 * ms, "reference", replicas=2).run(5, checkpoint=tmp_path)
+    with pytest.raises(ResultError, match="holds a run that has not ended") as error:
+        Simulation(described(), 1 * ms, "reference", replicas=4).run(5, checkpoint=tmp_path)
+    assert error.value.got == "2 of 4 replicas were begun"
+    tree = Simulation(described(), 1 * ms, "reference", replicas=4).run(5, checkpoint=tmp_path, resume=True)
+    assert tree.sizes["replica"] == 4
+
+
 class Environment:
     """Rewards output near 1; remembers how many trials it has seen. fails: the trial in which it breaks, of the second replica."""
 
