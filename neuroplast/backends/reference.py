@@ -13,6 +13,7 @@ import numpy as np
 
 from neuroplast.backends.targets import AfterTrial, LoweringReport, TaskCaller
 from neuroplast.ir.program import (
+    ACCUMULATOR,
     CLOCK,
     PASS,
     PROBE_SCALE,
@@ -277,7 +278,7 @@ class Interpreter:
             change = p.mantissa * (1 if p.dependency == "u0" else values[p.dependency])
             for factor, offset in p.factors:
                 change = change * (values[factor] + offset)
-            total = np.clip(total + np.clip((change >> p.shift) << (p.exponent + 7), -(2**15), 2**15 - 1), -(2**15), 2**15 - 1)
+            total = np.clip(total + np.clip((change >> p.shift) << (p.exponent + 7), *ACCUMULATOR), *ACCUMULATOR)
         whole, rest = np.divmod(total, 128 * step)
         if stream is not None:
             at = TRIAL_DRAW if op.each == "trial" else int(self.clock[STEP])

@@ -304,6 +304,8 @@ class EndLearn:
 TRACE_MAX = 127
 """Traces of a chip's learning engine have 7 bits."""
 TAG_RANGE = (-256, 255)
+ACCUMULATOR = (-(2**15) - 1, 2**15 - 1)
+"""As Lava has it, with one more on the negative side."""
 WIDTHS = {"x0": 1, "x1": 7, "x2": 7, "y0": 1, "y1": 7, "y2": 7, "y3": 7, "w": 9, "t": 9}
 """Bits of what a product of the engine multiplies; weights and tags have a sign."""
 
@@ -334,7 +336,7 @@ class ChipTrace:
 class ChipProduct:
     """One product of a learning rule: mantissa 2^exponent times its dependency times its factors, in the engine's arithmetic
 
-        P <- dependency * prod (variable + offset) * mantissa;   P <- (P >> shift) 2^(exponent + 7), within 16 bits
+        P <- dependency * prod (variable + offset) * mantissa;   P <- (P >> shift) 2^(exponent + 7), within ACCUMULATOR
 
     which is 128 times the change.  dependency: "u0" (always), "x0" (a presynaptic spike), "y0".  factors: (variable, offset),
     variable a key of ``WIDTHS``.  mantissa: -8 to 7, exponent: -7 to 8.  The shift makes room: a product of many bits counts less.
@@ -363,7 +365,7 @@ class ChipProduct:
 class ChipLearn:
     """One step of a chip's learning engine over the synapses of a projection, all in whole numbers. Weight W = target / unit, tag T:
 
-        traces;   W' <- W + (sum of dw) / 128,   T' <- T + (sum of dt) / 128      both from the same W and T, each sum within 16 bits
+        traces;   W' <- W + (sum of dw) / 128,   T' <- T + (sum of dt) / 128      from the same W and T; 128 W', 128 T' within ACCUMULATOR
         W <- W' rounded at random to a multiple of ``step``, within low and high;   T <- T' rounded at random, within TAG_RANGE
 
     Rounding: with q = 128 step and 128 W' = a q + b, up to (a + 1) step where r q < 256 b, r being byte s of this step's

@@ -92,6 +92,10 @@ def check_sayable(program: StepProgram, learn: Learn) -> None:
         graded = {array for p in learn.products for array, _ in getattr(p, side) if array not in spikes}
         if len(graded) > most:
             raise Unsayable(f"{side}synaptic factors", f"{', '.join(sorted(graded))} are {len(graded)}, and there is {where}")
+    before = {array for p in learn.products for array, _ in p.pre if array not in spikes}
+    sent = sorted(array for array in before if program.arrays[array].trace is None)
+    if sent and len(before) > 1:
+        raise Unsayable("presynaptic factors", f"{', '.join(sorted(before))}: a graded spike can overwrite x1, and then there is no other")
     own = {array for p in learn.products for array, _ in p.synapse} - {learn.target}
     if own:
         raise Unsayable("synaptic factors", f"the engine does not see {', '.join(sorted(own))}")
@@ -237,7 +241,7 @@ class _Rule:
         if side == "pre" and law is not None:
             impulse = int(np.clip(np.floor(TRACE_MAX / most), 1, TRACE_MAX))
             self.values[variable] = _Value(array, float(impulse), trace=True, tau=-1.0 / np.log(law.decay) if law.decay else 0.0)
-        elif low < 0.0:
+        elif low < 0.0 or side == "pre":  # a graded spike of nothing is none, so what a presynaptic neuron sends is never 0
             self.values[variable] = _Value(array, (CENTRE - 1) / most, CENTRE)
         else:
             self.values[variable] = _Value(array, TRACE_MAX / most)
@@ -355,7 +359,8 @@ class _Rule:
                     "at random, if the engine sees a spike when it arrives (Lava's LearningDense: a step before)",
                 )
                 continue
-            text = f"clip(floor(f*{value.scale!r} + 0.5) + {float(value.offset)!r}, 0.0, {float(TRACE_MAX)!r})"
+            least = 1.0 if side == "pre" else 0.0
+            text = f"clip(floor(f*{value.scale!r} + 0.5) + {float(value.offset)!r}, {least!r}, {float(TRACE_MAX)!r})"
             maps.append(Map(f"{self.name}_{side}", size, (("y", expression(text)),), {"f": value.array, "y": array}))
             how = "as a graded spike that overwrites the trace" if side == "pre" else "from its microcode"
             self.note(

@@ -2,7 +2,7 @@
 namespace np_kernel {
 
 static inline int32_t within(int32_t x, int32_t low, int32_t high) { return x < low ? low : x > high ? high : x; }
-static inline int32_t within16(int32_t x) { return within(x, -32768, 32767); }
+static inline int32_t accumulated(int32_t x) { return within(x, -32769, 32767); }
 
 // Up or down to a multiple of 128 step, by chance: up where byte * step < 2 * rest
 static inline int32_t rounded(int32_t total, int32_t step, uint8_t byte) {

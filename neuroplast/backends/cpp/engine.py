@@ -71,8 +71,8 @@ class Engine:
             lines += [f"if (live & {mask}u) {{", f"int32_t total = 128*{'w' if array == self.w else 't'};"]
             for k, p in enumerate(products, first):
                 change = "*".join([f"c[{k}]", *self._post_factors(p)])
-                scaled = f"within16((({change}) >> {p.shift})*{2 ** (p.exponent + 7)})"
-                lines.append(f"if (live & {1 << k}u) total = within16(total + {scaled});")
+                scaled = f"accumulated((({change}) >> {p.shift})*{2 ** (p.exponent + 7)})"
+                lines.append(f"if (live & {1 << k}u) total = accumulated(total + {scaled});")
             lines += [
                 f"total = {f'rounded(total, {step}, {up}[s - first])' if stream is not None else f'total - (total & {128 * step - 1})'};",
                 f"const int32_t next = within(total >> 7, {limits[0]}, {limits[1]});",
