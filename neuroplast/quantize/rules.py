@@ -279,7 +279,8 @@ class _Rule:
             if k:
                 ratio = found[0] * 2.0 ** found[1] / literal(k, tag_scale)
                 self.note(f"product {k + 1} of the drive", f"{products[k][0]:.6g}", f"{products[k][0] * ratio:.6g}")
-        self.note("scale of the tag", "float", f"{tag_scale:.6g} counts a unit, {tag_scale * most:.0f} of 255 at the largest of the float run")
+        largest = f"{tag_scale * most:.0f} of 255 at the largest of the float run"
+        self.note("scale of the tag", "float", f"{tag_scale:.6g} counts a unit, {largest}")
         if learn.decay < 1.0:
             m, e = nearest(1.0 - learn.decay) or (1, EXPONENTS[0])
             terms.append(ChipProduct(-m, e, "u0", (("t", 0),)))
@@ -319,13 +320,14 @@ class _Rule:
         low, high = EXPONENTS
         exponent = max(low, int(np.ceil(np.log2(wanted * most / REWARDS) - 1e-9))) if wanted else low
         if exponent > high:
-            raise Unsayable("rate", f"a reward changes weights by {wanted * most:.3g} times the tag, and {REWARDS} 2^8 is the most", "a smaller rate")
+            most_times = f"a reward changes weights by {wanted * most:.3g} times the tag, and {REWARDS} 2^8 is the most"
+            raise Unsayable("rate", most_times, "a smaller rate")
         mantissa = 4 if rate > 0 else -4
         dw = tuple(ChipProduct(sign * mantissa, exponent, "u0", (("t", 0), (y, 0))) for sign, y in ((1, "y2"), (-1, "y3")))
         pulses = wanted * 2.0**-exponent
         self.note(
-            "third factor", learn.modulator, f"on chip, if microcode sends it as y2 (positive part) and y3 (negative part), 8 k with k up to "
-            f"{REWARDS}: {pulses:.6g} a unit, rounded at random",
+            "third factor", learn.modulator, "on chip, if microcode sends it as y2 (positive part) and y3 (negative part), 8 k with k up "
+            f"to {REWARDS}: {pulses:.6g} a unit, rounded at random",
         )
         return dw if wanted else (), pulses
 
@@ -355,8 +357,8 @@ class _Rule:
                 draws.append(Draw(uniform, "uniform", f"{self.name}/rounding of {variable}", probe=False))
                 traces.append(ChipTrace(variable, array, source.trace.arrived, uniform, value.tau, int(value.scale)))
                 self.note(
-                    f"presynaptic trace {variable}", f"{value.tau:.6g} steps", f"on chip: 7 bits, impulse {int(value.scale)}, decay rounded "
-                    "at random, if the engine sees a spike when it arrives (Lava's LearningDense: a step before)",
+                    f"presynaptic trace {variable}", f"{value.tau:.6g} steps", f"on chip: 7 bits, impulse {int(value.scale)}, decay "
+                    "rounded at random, if the engine sees a spike when it arrives (Lava's LearningDense: a step before)",
                 )
                 continue
             least = 1.0 if side == "pre" else 0.0

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.chip_networks import engine, learning_programs, on_engine, outcome, perturbed, whole
 
 from neuroplast.backends.lava import Lava
 from neuroplast.backends.lava.engine import LASTING, chip_rules
@@ -20,7 +21,6 @@ from neuroplast.backends.lava.inprocess import InProcess
 from neuroplast.backends.lava.stock import stock_models
 from neuroplast.backends.reference import Interpreter, Reference
 from neuroplast.ir.program import ChipLearn, ChipProduct, ChipTrace, StepProgram
-from support.chip_networks import engine, learning_programs, on_engine, outcome, perturbed, whole
 
 sys.path.insert(0, str(Path(__file__).parent))
 from processes import LearningDense, RingBuffer

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from neuroplast.backends.lava.compat import require_lava
-from neuroplast.backends.lava.parts import NodeModel, Work, add_ports
 from neuroplast.backends.lava.partition import Message, Part
+from neuroplast.backends.lava.parts import NodeModel, Work, add_ports
 from neuroplast.ir.program import STEP, TAG_RANGE, TRIAL, TRIAL_DRAW, ChipLearn, Operation, StepProgram, draw_bytes, stream_key
 
 require_lava()
