@@ -28,26 +28,26 @@ def emulated(
     from brian2_loihi import LoihiNetwork, LoihiNeuronGroup, LoihiSpikeGeneratorGroup, LoihiSpikeMonitor, LoihiStateMonitor, LoihiSynapses
 
     unit, step = np.nonzero(spikes)
-    made = {"input": LoihiSpikeGeneratorGroup(len(spikes), unit, step + 1)}
-    for name, n in neurons.items():
-        made[name] = LoihiNeuronGroup(
-            n.dv.size, refractory=1, threshold_v_mant=int(n.vth[0]), decay_v=int(n.dv[0]), decay_I=int(n.currents[0].du[0]) + 1
-        )
-    synapses = []
-    for c in connections.values():
-        s = LoihiSynapses(made[c.pre], made[c.post], w_exp=c.exponent, sign_mode=MODES[c.mode])
-        post, pre = np.indices(c.weights.shape)
-        s.connect(i=pre.ravel(), j=post.ravel())
-        s.w = c.weights.ravel()
-        synapses.append(s)
-    voltages = {name: LoihiStateMonitor(made[name], "v") for name in neurons}
-    fired = {name: LoihiSpikeMonitor(made[name]) for name in neurons}
-    network = LoihiNetwork(*made.values(), *synapses, *voltages.values(), *fired.values())
-    target, brian2.prefs.codegen.target = brian2.prefs.codegen.target, "numpy"
+    before = brian2.prefs.codegen.target, brian2.defaultclock.dt  # the emulator sets the clock, for all of Brian2
+    brian2.prefs.codegen.target = "numpy"
     try:
-        network.run(STEPS)
+        made = {"input": LoihiSpikeGeneratorGroup(len(spikes), unit, step + 1)}
+        for name, n in neurons.items():
+            made[name] = LoihiNeuronGroup(
+                n.dv.size, refractory=1, threshold_v_mant=int(n.vth[0]), decay_v=int(n.dv[0]), decay_I=int(n.currents[0].du[0]) + 1
+            )
+        synapses = []
+        for c in connections.values():
+            s = LoihiSynapses(made[c.pre], made[c.post], w_exp=c.exponent, sign_mode=MODES[c.mode])
+            post, pre = np.indices(c.weights.shape)
+            s.connect(i=pre.ravel(), j=post.ravel())
+            s.w = c.weights.ravel()
+            synapses.append(s)
+        voltages = {name: LoihiStateMonitor(made[name], "v") for name in neurons}
+        fired = {name: LoihiSpikeMonitor(made[name]) for name in neurons}
+        LoihiNetwork(*made.values(), *synapses, *voltages.values(), *fired.values()).run(STEPS)
     finally:
-        brian2.prefs.codegen.target = target
+        brian2.prefs.codegen.target, brian2.defaultclock.dt = before
     found = {}
     for name, n in neurons.items():
         raster = np.zeros((STEPS, n.dv.size))
@@ -56,20 +56,20 @@ def emulated(
     return found
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_equal_to_brian2loihi(seed: int):
     pytest.importorskip("brian2_loihi", reason="Brian2Loihi is not installed: pip install --no-deps brian2-loihi==0.5.2")
     rng = np.random.default_rng(seed)
     sizes = {"input": 5, "a": 6, "b": 3}
     neurons, connections = {}, {}
     for name, pre, post in (("in_a", "input", "a"), ("a_a", "a", "a"), ("a_b", "a", "b"), ("in_b", "input", "b")):
-        mode = str(rng.choice(["mixed", "excitatory", "inhibitory"], p=[0.5, 0.4, 0.1]))
+        mode = str(rng.choice(["mixed", "excitatory"] if pre == "input" else list(MODES)))
         low, high, grid = {"mixed": (-60, 127, 2), "excitatory": (0, 255, 1), "inhibitory": (-255, 0, 1)}[mode]
         weights = grid * rng.integers(low, high, (sizes[post], sizes[pre]), endpoint=True)
         connections[name] = Connection(pre, post, weights, int(rng.integers(0, 4)), mode)
     for name, inputs in (("a", ("in_a", "a_a")), ("b", ("a_b", "in_b"))):
         full = lambda value, n=sizes[name]: np.full(n, float(value))
-        du, dv, vth = (rng.integers(100, 4096), rng.integers(1, 4096), rng.integers(1, 2000))
+        du, dv, vth = (rng.integers(100, 4096), rng.integers(1, 4096), rng.integers(1, 400))
         neurons[name] = IntegerNeuron(full(dv), full(0), 0, full(vth), (IntegerCurrent(full(du), inputs),))
     spikes = rng.random((sizes["input"], STEPS)) < 0.3
     expected = emulated(spikes, neurons, connections)
