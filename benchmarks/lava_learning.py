@@ -153,7 +153,7 @@ def measured(size: int, rounds: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="The learning engine, compiled, beside Lava's LearningDense.")
     parser.add_argument("--size", type=int, default=1000, help="of both populations")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=None, help="write the result there as JSON")

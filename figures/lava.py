@@ -12,7 +12,7 @@ reads what these commands wrote, for MODEL brain_control (N=320, T=32) and birds
     deploy --trials T --no-learn --weights .../MODEL-S                        > results/lava/MODEL-S-grid.json
     deploy --trials T --weights .../MODEL-S                                   > results/lava/MODEL-S-learns.json
     deploy --trials T --plasticity loihi --weights .../MODEL-S                > results/lava/MODEL-S-learns-loihi.json
-    deploy --trials N                                                         > results/lava/MODEL-S-scratch.json
+    deploy --trials N                (of birdsong: --headroom 0.25)           > results/lava/MODEL-S-scratch.json
     deploy --trials N --plasticity loihi                                      > results/lava/MODEL-S-scratch-loihi.json
 """
 
@@ -69,9 +69,9 @@ def table(folder: Path) -> str:
     lines = ["| | " + " | ".join(f"{m}, {MODELS[m]}" for m in MODELS) + " |", "|---" * (len(MODELS) + 1) + "|"]
     for row, label in ROWS.items():
         cells = []
-        for model in MODELS:
+        for model, measure in MODELS.items():
             v = columns[model].get(row)
-            digits = 3 if MODELS[model] == "match" else 0
+            digits = 3 if measure == "match" else 0
             cells.append("cannot be said" if v is None else f"{v.mean():.{digits}f} ({v.min():.{digits}f} to {v.max():.{digits}f})")
         lines.append(f"| {label} | {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -49,6 +49,9 @@ def register(app: typer.Typer, command: Work) -> None:
         ] = "process",
         weights: Weights = None,
         learn: Annotated[bool, typer.Option("--learn/--no-learn", help="Whether weights go on learning there.")] = True,
+        headroom: Annotated[
+            float, typer.Option(min=0.01, max=1.0, help="Part of the 24 bits that a first float run may take: less leaves room to learn.")
+        ] = 0.5,
         trials: Trials = 1,
         seed: Seed = 0,
         settings: Settings = None,
@@ -68,14 +71,14 @@ def register(app: typer.Typer, command: Work) -> None:
             program = model_program(model, seed, settings, quick, weights)
             if not learn:
                 program = without_learning(program)
-            document = deployed(program, target, precision, trials, plasticity)
+            document = deployed(program, target, precision, trials, plasticity, headroom)
             console.print(f"{model}: the numbers that changed", style="bold")
             console.print(_table(document["lowering"], ("node", "what", "asked", "got")))
             if document["resources"]:
                 console.print(_table(document["resources"], ("resource", "used", "available")))
             console.print(_table([{"measure": k, "value": f"{v:.6g}"} for k, v in document["measures"].items()], ("measure", "value")))
-            asked = {"model": model, "target": target, "precision": precision, "plasticity": plasticity, "learn": learn, "trials": trials}
-            return {**asked, "seed": seed, **document}
+            asked = {"model": model, "target": target, "precision": precision, "plasticity": plasticity, "learn": learn}
+            return {**asked, "trials": trials, "seed": seed, **document}
 
         command(as_json, work)
 
@@ -142,7 +145,9 @@ def without_learning(program: StepProgram) -> StepProgram:
     return replace(program, after=after, trial_end=end)
 
 
-def deployed(program: StepProgram, target: str, precision: str, trials: int, plasticity: str = "process") -> dict[str, Any]:
+def deployed(
+    program: StepProgram, target: str, precision: str, trials: int, plasticity: str = "process", headroom: float = 0.5
+) -> dict[str, Any]:
     """Quantise, prepare, run: what changed, what it takes, what it measured (of each trial, and the mean)."""
     from neuroplast.backends.lava.target import Lava
     from neuroplast.backends.reference import Recorder
@@ -153,7 +158,8 @@ def deployed(program: StepProgram, target: str, precision: str, trials: int, pla
 
     takes: list[dict[str, Any]] = []
     if precision == "fixed":
-        quantized = quantize(program, plasticity=plasticity, trials=1 if plasticity == "process" else SCALING_TRIALS)
+        first = 1 if plasticity == "process" else SCALING_TRIALS
+        quantized = quantize(program, plasticity=plasticity, trials=first, headroom=headroom)
         program = quantized.program
         takes = [{"resource": r.name, "used": round(r.used, 1), "available": r.available, "fits": r.fits} for r in resources(quantized)]
     executable = (Lava() if target == "lava" else target_named(target)).prepare(program, task_caller(program))

@@ -131,7 +131,7 @@ def _owner(recording: Recording) -> str:
     return recording.name.rpartition("_")[0]
 
 
-def learned(program: StepProgram) -> dict[str, Learn]:
+def learned(program: StepProgram) -> dict[str, Learn | ChipLearn]:
     """Array -> the rule that changes it, for each array that is learned."""
     return {op.target: op for op in program.after if isinstance(op, (Learn, ChipLearn))}
 

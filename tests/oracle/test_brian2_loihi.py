@@ -7,6 +7,7 @@ weight exponents here are not negative; it does not wrap or clip, so weights her
 
 # The emulator has no annotations:
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportArgumentType=false
+# pyright: reportOptionalSubscript=false
 from __future__ import annotations
 
 import numpy as np

@@ -42,6 +42,7 @@ from neuroplast.units import Hz, ms, mV
 
 DRIVES = (
     "x*xi", "x*fired - 0.6*sent*y", "sent*xi", "x*long*fired", "x*x*xi", "x*xi*w", "x*fired + 0.3*x*sent*fired", "1.5*xi - 0.5*x*xi",
+    "x*xi + 0.001*sent*xi - 0.000002*x*fired + 0.5*xi",  # more products than the compiled engine has a loop for each set of
 )
 MOST = 3e-3
 """Largest weight, in V."""
