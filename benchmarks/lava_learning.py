@@ -46,7 +46,7 @@ from neuroplast.ir.tasks import task_caller
 from neuroplast.quantize import quantize
 from neuroplast.units import Hz, ms, mV
 
-STEPS = 50
+STEPS = 200
 RATE = 30.0
 """Of the rule, V per (V reward second): such that most steps have a reward on the chip."""
 ACTIVE = 0.02

@@ -369,8 +369,8 @@ class ChipLearn:
         W <- W' rounded at random to a multiple of ``step``, within low and high;   T <- T' rounded at random, within TAG_RANGE
 
     Rounding: with q = 128 step and 128 W' = a q + b, up to (a + 1) step where r q < 256 b, r being byte s of this step's
-    ``round_weights`` stream for synapse s (T likewise, step 1, ``round_tags``): exact, as b has 8 bits at most. A stream is None where
-    nothing is ever between. This is Lava's PyLearningDenseModelBitApproximate with a random number for each synapse.
+    ``round_weights`` stream for synapse s (T likewise, step 1, ``round_tags``): exact, as b has 8 bits at most. Both may be one stream, as
+    in Lava, where one number rounds all. None where nothing is ever between. This is Lava's PyLearningDenseModelBitApproximate with a random number for each synapse.
 
     values: variable of ``WIDTHS`` -> its array, (n_pre,) for x, (n_post,) or (1,) for y.  each: "step", or "trial" (the change when a
     trial ends, which has no traces and leaves the tag).
@@ -525,6 +525,14 @@ def draw(law: str, size: int, key: tuple[int, int], step: int, trial: int, pass_
 
 
 def draw_bytes(size: int, key: tuple[int, int], step: int, trial: int) -> np.ndarray:
-    """Random bytes, 0 to 255: byte k is bits 8 (k % 8) up of word k // 8 of the block that ``draw`` would use with pass 0."""
-    words = np.random.Philox(key=np.array(key, np.uint64), counter=np.array([0, step, trial, 0], np.uint64)).random_raw((size + 7) // 8)
-    return words.astype("<u8").view(np.uint8)[:size]
+    """Random bytes, 0 to 255, 64 from each word of Philox (that ``draw`` would use with pass 0): byte k is bits 8 (k % 8) up of number
+    k % 64 // 8 + 1 of SplitMix64 started at word k // 64.
+
+    SplitMix64: G. L. Steele, D. Lea, C. H. Flood: Fast splittable pseudorandom number generators, OOPSLA 2014, 10.1145/2660193.2660195.
+    It is several times as fast as Philox, and rounding asks for very many bytes.
+    """
+    words = np.random.Philox(key=np.array(key, np.uint64), counter=np.array([0, step, trial, 0], np.uint64)).random_raw((size + 63) // 64)
+    z = words[:, None] + np.arange(1, 9, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (z ^ (z >> np.uint64(31))).astype("<u8").view(np.uint8).ravel()[:size]

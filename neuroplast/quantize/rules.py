@@ -195,7 +195,7 @@ class _Rule:
         between = any(p.exponent < 0 for p in dt)
         op = ChipLearn(
             name, learn.synapses, learn.target, self.unit, learn.eligibility[-1], values, traces, dw, dt, low, high, step,
-            f"{name}/rounding", f"{name}/tag rounding" if between else None,
+            f"{name}/rounding", f"{name}/rounding" if between else None,
         )
         last = replace(op, traces=(), dt=(), round_weights=f"{name}/last rounding", round_tags=None, each="trial")
         for which in ("dt", "dw"):

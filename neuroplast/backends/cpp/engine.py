@@ -43,7 +43,7 @@ class Engine:
         lines = [
             f"alignas(64) static int16_t {self.w}[{s.n + 32}], {self.t}[{s.n + 32}];",
             f"static bool live_{self.tag}[{max(s.n_pre, 1)}], changed_{self.tag};",
-            f"static Bytes<{longest}> bytes_w_{self.tag}, bytes_t_{self.tag};",
+            f"static Bytes<{longest}> bytes_0_{self.tag}, bytes_1_{self.tag};",
             *(f"alignas(64) static int32_t {v}_{self.tag}[{max(size, 1)}];" for v, size in self.size.items()),
         ]
         for k, trace in enumerate(self.op.traces):
@@ -133,8 +133,12 @@ class Engine:
         if not products:
             return [*lines, "}"]
         lines += [f"const Counter at = {counter(self.program, names, False, op.each)};", "(void)at;"]
-        for array, stream in (("w", op.round_weights), ("t", op.round_tags)):
-            lines += [f"bytes_{array}_{self.tag}.start();"] if stream is not None else []
+        masks = self._masks(op)
+        asked = {s: 0 for s in (op.round_weights, op.round_tags) if s is not None}  # stream -> products that are rounded by it
+        for stream, mask in ((op.round_weights, masks[0]), (op.round_tags, masks[1])):
+            if stream is not None:
+                asked[stream] |= mask
+        lines += [f"bytes_{k}_{self.tag}.start();" for k in range(len(asked))]
         lines += [f"bool there[{len(products)}];", *(line for k, p in enumerate(products) for line in self._there(k, p))]
         lines += [
             f"for (long j = 0; j < {s.n_pre}; ++j) {{",
@@ -145,13 +149,12 @@ class Engine:
             lines.append(f"if (there[{k}] && c[{k}] != 0{tagged}) live |= {1 << k}u;")
         first, last = (f"j*{s.n_post}", f"(j + 1)*{s.n_post}") if s.dense else (f"{names(s.row_start)}[j]", f"{names(s.row_start)}[j + 1]")
         lines += ["if (live == 0) continue;", f"const long first = {first}, last = {last};", f"changed_{self.tag} = true;"]
-        masks = self._masks(op)
-        for array, mask, stream in (("w", masks[0], op.round_weights), ("t", masks[1], op.round_tags)):
-            if stream is not None:
-                made = f"bytes_{array}_{self.tag}(first, last, keys[{keys[stream]}], at)"
-                lines.append(f"const uint8_t* const up_{array} = live & {mask}u ? {made} : 0;")
-            else:
-                lines.append(f"const uint8_t* const up_{array} = 0;")
+        for k, (stream, mask) in enumerate(asked.items()):
+            made = f"bytes_{k}_{self.tag}(first, last, keys[{keys[stream]}], at)"
+            lines.append(f"const uint8_t* const up_{k} = live & {mask}u ? {made} : 0;")
+        place = {stream: f"up_{k}" for k, stream in enumerate(asked)}
+        for array, stream in (("w", op.round_weights), ("t", op.round_tags)):
+            lines.append(f"const uint8_t* const up_{array} = {'0' if stream is None else place[stream]};")
         return [*lines, *self._dispatch(which, op, masks), "}", *(self.flush() if self.seen or op.each == "trial" else []), "}"]
 
     def _dispatch(self, which: int, op: ChipLearn, masks: tuple[int, int]) -> list[str]:
