@@ -370,7 +370,8 @@ class ChipLearn:
 
     Rounding: with q = 128 step and 128 W' = a q + b, up to (a + 1) step where r q < 256 b, r being byte s of this step's
     ``round_weights`` stream for synapse s (T likewise, step 1, ``round_tags``): exact, as b has 8 bits at most. Both may be one stream, as
-    in Lava, where one number rounds all. None where nothing is ever between. This is Lava's PyLearningDenseModelBitApproximate with a random number for each synapse.
+    in Lava, where one number rounds all. None where nothing is ever between. This is Lava's PyLearningDenseModelBitApproximate with a
+    random number for each synapse.
 
     values: variable of ``WIDTHS`` -> its array, (n_pre,) for x, (n_post,) or (1,) for y.  each: "step", or "trial" (the change when a
     trial ends, which has no traces and leaves the tag).

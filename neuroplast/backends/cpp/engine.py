@@ -8,7 +8,7 @@ import numpy as np
 
 from neuroplast.backends.cpp.access import uses
 from neuroplast.backends.cpp.names import Names, number
-from neuroplast.ir.program import TAG_RANGE, TRACE_MAX, ChipLearn, ChipProduct, ChipTrace, Deliver, EndLearn, StepProgram
+from neuroplast.ir.program import ACCUMULATOR, TAG_RANGE, TRACE_MAX, ChipLearn, ChipProduct, ChipTrace, Deliver, EndLearn, StepProgram
 
 SETS = 5
 """With up to so many products, there is a loop for each set of them that may be at work in a row; else one for all."""
@@ -71,14 +71,25 @@ class Engine:
             lines += [f"if (live & {mask}u) {{", f"int32_t total = 128*{'w' if array == self.w else 't'};"]
             for k, p in enumerate(products, first):
                 change = "*".join([f"c[{k}]", *self._post_factors(p)])
-                scaled = f"accumulated((({change}) >> {p.shift})*{2 ** (p.exponent + 7)})"
-                lines.append(f"if (live & {1 << k}u) total = accumulated(total + {scaled});")
+                scaled = f"(({change}) >> {p.shift})*{2 ** (p.exponent + 7)}"
+                scaled = scaled if self._fits(p) else f"accumulated({scaled})"
+                later = mask & ~((2 << k) - 1)  # after the last one, the limits of weights and tags do what the accumulator's would
+                cut = f"if (live & {later}u) total = accumulated(total);" if later else ""
+                lines.append(f"if (live & {1 << k}u) {{ total += {scaled}; {cut} }}")
             lines += [
                 f"total = {f'rounded(total, {step}, {up}[s - first])' if stream is not None else f'total - (total & {128 * step - 1})'};",
                 f"const int32_t next = within(total >> 7, {limits[0]}, {limits[1]});",
                 f"{array}[s] = static_cast<int16_t>(next);", *(["any |= next;"] if array == self.t else []), "}",
             ]
         return [*lines, "}", "(void)up_w; (void)up_t; (void)c;", "return any != 0;", "}"]
+
+    @staticmethod
+    def _fits(p: ChipProduct) -> bool:
+        """Whether a product never leaves the accumulator, whatever its factors are."""
+        most = abs(p.mantissa)
+        for variable, offset in p.factors:
+            most *= 256 + abs(offset) if variable in "wt" else max(abs(offset), abs(TRACE_MAX + offset))
+        return ((most >> p.shift) + 1) * 2 ** (p.exponent + 7) <= ACCUMULATOR[1]
 
     @staticmethod
     def _masks(op: ChipLearn) -> tuple[int, int]:
