@@ -125,7 +125,7 @@ def test_what_cannot_be_said_is_refused_by_name(drive: str, tau: Any, rule: dict
 
 
 def test_a_rate_that_is_too_large():
-    with pytest.raises(QuantizationError, match="rate: a reward changes weights by .* a smaller rate"):
+    with pytest.raises(QuantizationError, match=r"rate: a reward changes weights by [\s\S]* a smaller rate"):
         on_engine(perturbed(), 1e9)
 
 
