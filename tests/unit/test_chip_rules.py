@@ -12,9 +12,11 @@ from support.chip_networks import DRIVES, engine, learning_programs, on_engine, 
 
 from neuroplast.backends.compiled import Compiled
 from neuroplast.backends.cpp.build import find_compiler
-from neuroplast.backends.reference import Interpreter, Reference
+from neuroplast.backends.reference import Interpreter, Recorder, Reference
 from neuroplast.ir.program import TAG_RANGE, ChipProduct, StepProgram
+from neuroplast.ir.tasks import task_caller
 from neuroplast.quantize import QuantizationError, quantize
+from neuroplast.quantize.by_hand import trace
 from neuroplast.quantize.rules import nearest
 from neuroplast.testing.contract import program_of, scenario
 from neuroplast.units import ms
@@ -155,3 +157,31 @@ def test_a_third_factor_that_was_never_seen():
     assert "range: '" in message and "quantize with more trials" in message
 
 
+
+
+@needs_compiler
+def test_weights_and_tags_of_every_step_when_compiled():
+    """What a monitor sees, though the kernel keeps whole numbers of its own within a trial."""
+    program = on_engine(perturbed(), 3.0)
+    op = engine(program)
+    one, other = (trace(program, target, (op.target, op.tag)) for target in (Reference(), Compiled()))
+    assert len(np.unique(one[op.tag])) > 20 and np.ptp(one[op.target], axis=0).max() > 0
+    same(one, other, [op.target, op.tag])
+
+
+@needs_compiler
+def test_a_run_that_was_stopped_goes_on_the_same():
+    """Between two trials the state is in the arrays alone."""
+    program = on_engine(perturbed(), 3.0)
+    _, whole_run = outcome(program, Compiled(), 4)
+    executable = Compiled().prepare(program, task_caller(program))
+    recorder = Recorder(program.recordings, {r.name: set() for r in program.recordings}, program.passes)
+    executable.run(2, recorder)
+    kept = {name: np.array(executable.arrays[name]) for name in program.state_names()}
+    executable.close()
+    again = Compiled().prepare(program, task_caller(program))
+    for name, value in kept.items():
+        again.arrays[name][...] = value
+    again.run(2, recorder)
+    same(whole_run, {name: np.array(value) for name, value in again.arrays.items()}, whole(program))
+    again.close()
