@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Work = Callable[[bool, Callable[[Console], Any]], None]
 SHOWN = 12
+SCALING_TRIALS = 4
+"""Float trials from which a rule on the learning engine is scaled: in the first, a baseline may leave no reward."""
 
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="PARAMETER=VALUE", help='Change a parameter, such as "tau=20 ms". May be repeated.')
@@ -41,7 +43,14 @@ def register(app: typer.Typer, command: Work) -> None:
         model: ModelName,
         target: Annotated[str, typer.Option(help="lava, loihi2, or any other target.")] = "lava",
         precision: Annotated[str, typer.Option(help="float, or fixed: Loihi 2's integers.")] = "fixed",
+        plasticity: Annotated[
+            str, typer.Option(help="Rules in integers: process (traces and eligibility in float), or loihi: on the chip's learning engine.")
+        ] = "process",
         weights: Weights = None,
+        learn: Annotated[bool, typer.Option("--learn/--no-learn", help="Whether weights go on learning there.")] = True,
+        headroom: Annotated[
+            float, typer.Option(min=0.01, max=1.0, help="Part of the 24 bits that a first float run may take: less leaves room to learn.")
+        ] = 0.5,
         trials: Trials = 1,
         seed: Seed = 0,
         settings: Settings = None,
@@ -53,14 +62,22 @@ def register(app: typer.Typer, command: Work) -> None:
         def work(console: Console) -> Any:
             if precision not in ("float", "fixed"):
                 raise DescriptionError("precision is not known", got=repr(precision), allowed="float, fixed")
+            if plasticity != "process" and precision == "float":
+                raise DescriptionError(
+                    "the chip's learning engine has whole numbers alone", got=f"--plasticity {plasticity} --precision float",
+                    do="--precision fixed",
+                )
             program = model_program(model, seed, settings, quick, weights)
-            document = deployed(program, target, precision, trials)
+            if not learn:
+                program = without_learning(program)
+            document = deployed(program, target, precision, trials, plasticity, headroom)
             console.print(f"{model}: the numbers that changed", style="bold")
             console.print(_table(document["lowering"], ("node", "what", "asked", "got")))
             if document["resources"]:
                 console.print(_table(document["resources"], ("resource", "used", "available")))
             console.print(_table([{"measure": k, "value": f"{v:.6g}"} for k, v in document["measures"].items()], ("measure", "value")))
-            return {"model": model, "target": target, "precision": precision, "trials": trials, "seed": seed, **document}
+            asked = {"model": model, "target": target, "precision": precision, "plasticity": plasticity, "learn": learn}
+            return {**asked, "trials": trials, "seed": seed, **document}
 
         command(as_json, work)
 
@@ -119,8 +136,18 @@ def with_weights(program: StepProgram, path: Path) -> StepProgram:
     return replace(program, arrays=arrays)
 
 
-def deployed(program: StepProgram, target: str, precision: str, trials: int) -> dict[str, Any]:
-    """Quantise, prepare, run: what changed, what it takes, what it measured."""
+def without_learning(program: StepProgram) -> StepProgram:
+    """The program with weights that stay as they are."""
+    from neuroplast.ir.program import EndLearn, Learn
+
+    after, end = (tuple(op for op in ops if not isinstance(op, (Learn, EndLearn))) for ops in (program.after, program.trial_end))
+    return replace(program, after=after, trial_end=end)
+
+
+def deployed(
+    program: StepProgram, target: str, precision: str, trials: int, plasticity: str = "process", headroom: float = 0.5
+) -> dict[str, Any]:
+    """Quantise, prepare, run: what changed, what it takes, what it measured (of each trial, and the mean)."""
     from neuroplast.backends.lava.target import Lava
     from neuroplast.backends.reference import Recorder
     from neuroplast.backends.targets import target_named
@@ -130,7 +157,8 @@ def deployed(program: StepProgram, target: str, precision: str, trials: int) -> 
 
     takes: list[dict[str, Any]] = []
     if precision == "fixed":
-        quantized = quantize(program)
+        first = 1 if plasticity == "process" else SCALING_TRIALS
+        quantized = quantize(program, plasticity=plasticity, trials=first, headroom=headroom)
         program = quantized.program
         takes = [{"resource": r.name, "used": round(r.used, 1), "available": r.available, "fits": r.fits} for r in resources(quantized)]
     executable = (Lava() if target == "lava" else target_named(target)).prepare(program, task_caller(program))
@@ -152,7 +180,7 @@ def deployed(program: StepProgram, target: str, precision: str, trials: int) -> 
         executable.close()
     return {
         "lowering": executable.report.rows(), "resources": takes,
-        "measures": {name: float(np.mean(values)) for name, values in measured.items()},
+        "measures": {name: float(np.mean(values)) for name, values in measured.items()}, "trial_measures": measured,
     }
 
 
@@ -199,4 +227,4 @@ def _table(rows: list[dict[str, Any]], columns: tuple[str, ...], title: str | No
     return table
 
 
-__all__ = ["compared", "deployed", "model_program", "register", "with_weights"]
+__all__ = ["compared", "deployed", "model_program", "register", "with_weights", "without_learning"]

@@ -30,7 +30,7 @@ from xarray.backends import H5NetCDFStore
 from neuroplast.backends.targets import LoweringReport
 from neuroplast.checkpoint import Saved, write_atomically
 from neuroplast.errors import ResultError, did_you_mean
-from neuroplast.ir.program import DelayLine, Learn, Recording, Remember, StepProgram
+from neuroplast.ir.program import ChipLearn, DelayLine, Learn, Recording, Remember, StepProgram
 
 RESULT = "result.nc"
 """The name of the result's file in the folder of a run."""
@@ -131,9 +131,9 @@ def _owner(recording: Recording) -> str:
     return recording.name.rpartition("_")[0]
 
 
-def learned(program: StepProgram) -> dict[str, Learn]:
+def learned(program: StepProgram) -> dict[str, Learn | ChipLearn]:
     """Array -> the rule that changes it, for each array that is learned."""
-    return {op.target: op for op in program.after if isinstance(op, Learn)}
+    return {op.target: op for op in program.after if isinstance(op, (Learn, ChipLearn))}
 
 
 def _weights(program: StepProgram, arrays: Mapping[str, np.ndarray]) -> xr.Dataset:

@@ -13,14 +13,19 @@ import numpy as np
 
 from neuroplast.backends.targets import AfterTrial, LoweringReport, TaskCaller
 from neuroplast.ir.program import (
+    ACCUMULATOR,
     CLOCK,
     PASS,
     PROBE_SCALE,
     STEP,
+    TAG_RANGE,
     TICK,
+    TRACE_MAX,
     TRIAL,
     TRIAL_DRAW,
     CallTask,
+    ChipLearn,
+    ChipProduct,
     DelayLine,
     Deliver,
     Dot,
@@ -39,6 +44,7 @@ from neuroplast.ir.program import (
     StepProgram,
     Sum,
     draw,
+    draw_bytes,
     stream_key,
 )
 
@@ -241,6 +247,44 @@ class Interpreter:
     def _bound(self, op: Learn) -> None:
         if op.low is not None or op.high is not None:
             np.clip(self.arrays[op.target], op.low, op.high, out=self.arrays[op.target])
+
+    @do.register
+    def _(self, op: ChipLearn) -> None:
+        for trace in op.traces:
+            x, (fallen, chance) = self.arrays[trace.array], trace.fall()
+            at = x.astype(int)
+            x[:] = fallen[at]
+            if trace.uniform is not None:
+                x += self.arrays[trace.uniform] < chance[at]
+            x[:] = np.minimum(x + trace.impulse * (self.arrays[trace.arrived] > 0), TRACE_MAX)
+        tag, weight = self.arrays[op.tag], self.arrays[op.target]
+        values = {"w": np.rint(weight / op.unit).astype(int), "t": tag.astype(int)}
+        for variable, array in op.values:
+            index = self.arrays[op.synapses.pre if variable[0] == "x" else op.synapses.post]
+            value = self.arrays[array].astype(int)
+            values[variable] = value[index] if value.size > 1 else np.broadcast_to(value, op.synapses.n)
+        if op.dw:
+            weight[:] = op.unit * self._learned(op, op.dw, values, "w", (op.low, op.high), op.step, op.round_weights)
+        if op.dt:
+            tag[:] = self._learned(op, op.dt, values, "t", TAG_RANGE, 1, op.round_tags)
+
+    def _learned(
+        self, op: ChipLearn, products: tuple[ChipProduct, ...], values: dict[str, np.ndarray], variable: str, within: tuple[int, int],
+        step: int, stream: str | None,
+    ) -> np.ndarray:
+        """The new whole numbers of "w" or "t"."""
+        total = 128 * values[variable]
+        for p in products:
+            change = p.mantissa * (1 if p.dependency == "u0" else values[p.dependency])
+            for factor, offset in p.factors:
+                change = change * (values[factor] + offset)
+            total = np.clip(total + np.clip((change >> p.shift) << (p.exponent + 7), *ACCUMULATOR), *ACCUMULATOR)
+        whole, rest = np.divmod(total, 128 * step)
+        if stream is not None:
+            at = TRIAL_DRAW if op.each == "trial" else int(self.clock[STEP])
+            bits = draw_bytes(total.size, stream_key(self.program.seed, stream), at, int(self.clock[TRIAL]))
+            whole = whole + (bits.astype(int) * 128 * step < 256 * rest)
+        return np.clip(step * whole, *within)
 
     @do.register
     def _(self, op: CallTask) -> None:

@@ -301,6 +301,103 @@ class EndLearn:
     closing: bool = False
 
 
+TRACE_MAX = 127
+"""Traces of a chip's learning engine have 7 bits."""
+TAG_RANGE = (-256, 255)
+ACCUMULATOR = (-(2**15) - 1, 2**15 - 1)
+"""As Lava has it, with one more on the negative side."""
+WIDTHS = {"x0": 1, "x1": 7, "x2": 7, "y0": 1, "y1": 7, "y2": 7, "y3": 7, "w": 9, "t": 9}
+"""Bits of what a product of the engine multiplies; weights and tags have a sign."""
+
+
+@dataclass(frozen=True)
+class ChipTrace:
+    """Presynaptic trace of a learning engine, with f = exp(-1/tau), tau in steps (0: f = 0, no memory):
+
+        x <- floor(f x) + [uniform < f x - floor(f x)];   x <- min(127, x + impulse) where a spike has arrived
+
+    variable: "x1" or "x2".  array, arrived, uniform: arrays (n_pre,), all whole numbers but the last (None where tau is 0).
+    """
+
+    variable: str
+    array: str
+    arrived: str
+    uniform: str | None
+    tau: float
+    impulse: int
+
+    def fall(self) -> tuple[np.ndarray, np.ndarray]:
+        """(floor(f x), f x - floor(f x)) for x from 0 to 127."""
+        x = np.arange(TRACE_MAX + 1) * (float(np.exp(-1.0 / self.tau)) if self.tau else 0.0)
+        return np.floor(x), x - np.floor(x)
+
+
+@dataclass(frozen=True)
+class ChipProduct:
+    """One product of a learning rule: mantissa 2^exponent times its dependency times its factors, in the engine's arithmetic
+
+        P <- dependency * prod (variable + offset) * mantissa;   P <- (P >> shift) 2^(exponent + 7), within ACCUMULATOR
+
+    which is 128 times the change.  dependency: "u0" (always), "x0" (a presynaptic spike), "y0".  factors: (variable, offset),
+    variable a key of ``WIDTHS``.  mantissa: -8 to 7, exponent: -7 to 8.  The shift makes room: a product of many bits counts less.
+    """
+
+    mantissa: int
+    exponent: int
+    dependency: str
+    factors: tuple[tuple[str, int], ...]
+
+    @property
+    def bits(self) -> int:
+        return sum(WIDTHS[variable] for variable, _ in self.factors) + 4
+
+    @property
+    def shift(self) -> int:
+        return max(0, self.bits - 15)
+
+    def __str__(self) -> str:
+        """As Lava writes it."""
+        factors = [f"({v}{offset:+d})" if offset else v for v, offset in self.factors]
+        return "*".join([f"({self.mantissa})", f"2^{self.exponent}", self.dependency, *factors])
+
+
+@dataclass(frozen=True)
+class ChipLearn:
+    """One step of a chip's learning engine over the synapses of a projection, all in whole numbers. Weight W = target / unit, tag T:
+
+        traces;   W' <- W + (sum of dw) / 128,   T' <- T + (sum of dt) / 128      from the same W and T; 128 W', 128 T' within ACCUMULATOR
+        W <- W' rounded at random to a multiple of ``step``, within low and high;   T <- T' rounded at random, within TAG_RANGE
+
+    Rounding: with q = 128 step and 128 W' = a q + b, up to (a + 1) step where r q < 256 b, r being byte s of this step's
+    ``round_weights`` stream for synapse s (T likewise, step 1, ``round_tags``): exact, as b has 8 bits at most. Both may be one stream, as
+    in Lava, where one number rounds all. None where nothing is ever between. This is Lava's PyLearningDenseModelBitApproximate with a
+    random number for each synapse.
+
+    values: variable of ``WIDTHS`` -> its array, (n_pre,) for x, (n_post,) or (1,) for y.  each: "step", or "trial" (the change when a
+    trial ends, which has no traces and leaves the tag).
+    """
+
+    projection: str
+    synapses: Synapses
+    target: str
+    unit: float
+    tag: str
+    values: tuple[tuple[str, str], ...]
+    traces: tuple[ChipTrace, ...]
+    dw: tuple[ChipProduct, ...]
+    dt: tuple[ChipProduct, ...]
+    low: int
+    high: int
+    step: int
+    round_weights: str | None
+    round_tags: str | None
+    each: str = "step"
+
+    def text(self, which: str) -> str:
+        """The products of "dw" or "dt" in Lava's learning language."""
+        return " + ".join(map(str, getattr(self, which)))
+
+
 @dataclass(frozen=True)
 class CallTask:
     """Call the Python task: method "reset" (trial start) or "step"; every: in steps."""
@@ -310,7 +407,7 @@ class CallTask:
 
 
 Operation = Union[
-    Map, Draw, Row, SetRow, SpikeTable, Sum, Dot, DelayLine, Remember, Deliver, Learn, EndLearn, CallTask
+    Map, Draw, Row, SetRow, SpikeTable, Sum, Dot, DelayLine, Remember, Deliver, Learn, EndLearn, ChipLearn, CallTask
 ]
 
 
@@ -385,6 +482,7 @@ class StepProgram:
     def lasting_names(self) -> tuple[str, ...]:
         """What a checkpoint between two trials holds: not the eligibilities that the next trial starts anew, which are large."""
         anew = {name for op in self.after if isinstance(op, Learn) for name in op.eligibility if self.arrays[name].reset}
+        anew |= {op.tag for op in self.after if isinstance(op, ChipLearn) if self.arrays[op.tag].reset}
         return tuple(name for name in self.state_names() if not (self.reset and name in anew))
 
     def digest(self) -> str:
@@ -425,3 +523,17 @@ def draw(law: str, size: int, key: tuple[int, int], step: int, trial: int, pass_
         return (2.0 * u[:size] - 1.0) * np.sqrt(3.0)
     radius, angle = np.sqrt(-2.0 * np.log(u[0::2])), 2.0 * np.pi * u[1::2]
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).ravel()[:size]
+
+
+def draw_bytes(size: int, key: tuple[int, int], step: int, trial: int) -> np.ndarray:
+    """Random bytes, 0 to 255, 64 from each word of Philox (that ``draw`` would use with pass 0): byte k is bits 8 (k % 8) up of number
+    k % 64 // 8 + 1 of SplitMix64 started at word k // 64.
+
+    SplitMix64: G. L. Steele, D. Lea, C. H. Flood: Fast splittable pseudorandom number generators, OOPSLA 2014, 10.1145/2660193.2660195.
+    It is several times as fast as Philox, and rounding asks for very many bytes.
+    """
+    words = np.random.Philox(key=np.array(key, np.uint64), counter=np.array([0, step, trial, 0], np.uint64)).random_raw((size + 63) // 64)
+    z = words[:, None] + np.arange(1, 9, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (z ^ (z >> np.uint64(31))).astype("<u8").view(np.uint8).ravel()[:size]

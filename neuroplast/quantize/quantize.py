@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ from neuroplast.quantize.integers import (
 )
 from neuroplast.quantize.membranes import Membrane, membrane_of
 from neuroplast.quantize.rewrite import PlacedNeuron, PlacedWeights, overflow, rewrite
+from neuroplast.quantize.rules import PLASTICITY, ChipRule, Unsayable, check_sayable, chip_rule, signals
 
 ROOM_TO_LEARN = 2.0
 """Weights that learn without bounds may grow to this many times the largest at the start."""
@@ -36,6 +37,7 @@ class Quantized:
     parameters_only: StepProgram
     neurons: dict[str, PlacedNeuron]
     weights: dict[str, PlacedWeights]
+    rules: dict[str, ChipRule]
     formats: Formats
 
     def check(self, trials: int = 1) -> None:
@@ -81,21 +83,36 @@ Ranges = Mapping[str, tuple[float, float]]
 """array -> the smallest and the largest value that it takes"""
 
 
-def measured_ranges(program: StepProgram, trials: int = 1) -> dict[str, tuple[float, float]]:
-    """The ranges of what neurons keep, in a short float run."""
+USUAL = 0.99
+"""Signals of rules are scaled by what they do not exceed in this part of the steps in which they are not zero."""
+
+
+def measured_ranges(program: StepProgram, trials: int = 1, usual: Iterable[str] = ()) -> dict[str, tuple[float, float]]:
+    """The ranges of what neurons keep, in a short float run.
+
+    usual: arrays for which the few steps with the largest values do not count: signals of rules, which begin with a jump where a
+    running mean has seen nothing yet, and may be cut off.
+    """
     names = {array for op in program.neurons for name, array in op.bind.items() if name in ("v", "m") or name.startswith("i_")}
     found = {name: (np.inf, -np.inf) for name in sorted(names)}
+    extremes: dict[str, list[tuple[float, float]]] = {name: [] for name in sorted(set(usual))}
 
     def look(arrays: Mapping[str, np.ndarray]) -> None:
         for name, (low, high) in found.items():
             found[name] = float(np.min(arrays[name], initial=low)), float(np.max(arrays[name], initial=high))
+        for name, rows in extremes.items():
+            rows.append((float(np.min(arrays[name], initial=0.0)), float(np.max(arrays[name], initial=0.0))))
 
     measure(program, trials, look)
+    for name, rows in extremes.items():
+        low, high = (side[side > 0.0] for side in np.abs(np.array(rows).reshape(-1, 2)).T)
+        found[name] = (-float(np.quantile(low, USUAL)) if low.size else 0.0, float(np.quantile(high, USUAL)) if high.size else 0.0)
     return found
 
 
 def quantize(
-    program: StepProgram, formats: Formats = LOIHI2, *, ranges: Ranges | None = None, trials: int = 1, headroom: float = 0.5
+    program: StepProgram, formats: Formats = LOIHI2, *, ranges: Ranges | None = None, trials: int = 1, headroom: float = 0.5,
+    plasticity: str = "process",
 ) -> Quantized:
     """The program in a chip's integers.
 
@@ -103,14 +120,19 @@ def quantize(
     are noted as simulator only. Weights of every projection go to the chip's grid; those that learn return to it after each change,
     up or down at random.  ranges: array -> (least, most), besides (with trials=0: instead of) what a float run of ``trials`` trials
     shows; for weights that learn, what they may become.  headroom: part of the 24 bits that these ranges may take.
+    plasticity: "process" (traces and eligibility in float), or "loihi": every rule on the chip's learning engine, all of it whole
+    numbers; QuantizationError naming the rule and the part that cannot be said there. It needs trials in which the third factor acts.
     """
-    ranges = measured_ranges(program, trials) | dict(ranges or {}) if trials else dict(ranges or {})
-    return _Pass(program, formats, ranges, headroom).quantized()
+    if plasticity not in PLASTICITY:
+        raise QuantizationError("plasticity is not known", got=repr(plasticity), allowed=", ".join(PLASTICITY))
+    usual = {a for op in program.after if isinstance(op, Learn) for a in signals(op)} if plasticity == "loihi" else set()
+    ranges = measured_ranges(program, trials, usual) | dict(ranges or {}) if trials else dict(ranges or {})
+    return _Pass(program, formats, ranges, headroom, plasticity).quantized()
 
 
 class _Pass:
-    def __init__(self, program: StepProgram, formats: Formats, ranges: Ranges, headroom: float) -> None:
-        self.program, self.formats, self.ranges, self.headroom = program, formats, ranges, headroom
+    def __init__(self, program: StepProgram, formats: Formats, ranges: Ranges, headroom: float, plasticity: str) -> None:
+        self.program, self.formats, self.ranges, self.headroom, self.plasticity = program, formats, ranges, headroom, plasticity
         self.notes: list[Note] = []
         self.delivers = {op.projection: op for op in program.before if isinstance(op, Deliver)}
         self.learns = {
@@ -137,11 +159,38 @@ class _Pass:
             for name in incoming:
                 if name not in self.weights and not any(n.node == name and n.what == "weights" for n in self.notes):
                     self.free_weights(name)
+        rules = {name: rule for name, learn in self.learns.items() if (rule := self.rule(name, learn)) is not None}
         notes = (*self.program.notes, *self.notes)
         whole, fractions = (
-            rewrite(self.program, self.neurons, self.weights, self.formats, rounded, notes=notes) for rounded in (True, False)
+            rewrite(self.program, self.neurons, self.weights, self.formats, rounded, rules if rounded else None, notes=notes)
+            for rounded in (True, False)
         )
-        return Quantized(whole, fractions, self.neurons, self.weights, self.formats)
+        return Quantized(whole, fractions, self.neurons, self.weights, rules, self.formats)
+
+    def rule(self, name: str, learn: Learn) -> ChipRule | None:
+        """The rule on the learning engine, or None where it stays as it is; each with its notes."""
+        try:
+            check_sayable(self.program, learn)
+            if self.plasticity == "process":
+                why = "the process form, as asked (plasticity='loihi' puts it on the chip's learning engine)"
+            elif name not in self.weights:
+                raise Unsayable("weights", "they start at zero and learn without bounds, so their range is not known", "bounds, or ranges")
+            else:
+                rule = chip_rule(self.program, learn, self.weights[name], self.ranges, self.formats)
+                self.note(name, "rule", "float", "on chip, if the assumptions hold that its parts name")
+                self.notes += rule.notes
+                return rule
+        except Unsayable as error:
+            if self.plasticity == "loihi":
+                raise QuantizationError(
+                    f"the rule of '{name}' cannot be said in {self.formats.name}'s learning engine", got=str(error),
+                    where=self.program.arrays[learn.target].where, do=f"{error.do or 'another rule'}; or plasticity='process'",
+                ) from None
+            why = f"the learning engine cannot say its {error}"
+        if name in self.weights and learn.target == self.delivers[name].weight:
+            self.note(name, "rule", "float", "weights rounded at random, each synapse for itself; traces and eligibility in float: "
+                      f"simulator only: {why}")
+        return None
 
     def largest(self, name: str) -> tuple[float, str]:
         """(largest magnitude that the weights of a projection may have, their sign mode)."""
@@ -197,9 +246,6 @@ class _Pass:
                 f"{values.min():.0f} to {values.max():.0f} x 2^{exponent}, {mode}, step {step * np.max(unit):.3g}; moved by "
                 f"{np.max(np.abs(moved)):.3g} at most",
             )
-        if name in self.learns and self.learns[name].target == deliver.weight:
-            self.note(name, "rule", "float", "weights rounded at random, each synapse for itself; traces and eligibility in float: "
-                      "simulator only")
 
     def population(self, op: Map, membrane: Membrane) -> None:
         """Choose the scale of a leaky integrator and write down its integers."""

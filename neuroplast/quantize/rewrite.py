@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,6 +25,9 @@ from neuroplast.quantize.integers import (
     voltage_statements,
 )
 from neuroplast.quantize.membranes import Membrane
+
+if TYPE_CHECKING:
+    from neuroplast.quantize.rules import ChipRule
 
 EDGE = 1e-6
 """Whole numbers stay what they are when they are rounded at random: this much of the draw is cut off at both ends."""
@@ -151,9 +155,9 @@ def rounding(learn: Learn, placed: PlacedWeights, arrays: dict[str, Array], form
 
 def rewrite(
     program: StepProgram, neurons: Mapping[str, PlacedNeuron], weights: Mapping[str, PlacedWeights], formats: Formats,
-    rounded: bool = True, **changes: object,
+    rounded: bool = True, rules: Mapping[str, ChipRule] | None = None, **changes: object,
 ) -> StepProgram:
-    """The program with these populations and projections as integers. Others stay as they are.
+    """The program with these populations and projections as integers, and these rules on the learning engine. Others stay as they are.
 
     Not ``rounded``: their parameters are those of the chip, but what they compute keeps its fractions.
     """
@@ -171,11 +175,19 @@ def rewrite(
         post = np.asarray(arrays[delivered[name].synapses.post].initial)
         arrays[array.name] = replace(array, initial=placed.weights.values * placed.unit[post])
     before, start = list(program.before), list(program.trial_start)
+    rules = rules or {}
+    for rule in rules.values():
+        before += rule.draws
+        arrays |= rule.arrays
     parts: dict[str, list[Operation]] = {"after": [], "trial_end": []}
     for where, operations in (("after", program.after), ("trial_end", program.trial_end)):
         for op in operations:
-            parts[where].append(op)
             learn = op.learn if isinstance(op, EndLearn) else op
+            if isinstance(learn, Learn) and learn.projection in rules:
+                rule = rules[learn.projection]
+                parts[where] += rule.end if where == "trial_end" else rule.after
+                continue
+            parts[where].append(op)
             if not isinstance(learn, Learn) or learn.projection not in weights or learn.target != delivered[learn.projection].weight:
                 continue
             if (learn.update == "continuous") == (where == "after"):
@@ -185,10 +197,31 @@ def rewrite(
             elif isinstance(op, EndLearn) and op.closing:  # one more change, after the last step
                 draw, on_grid = rounding(learn, weights[learn.projection], arrays, formats)
                 parts[where] += [replace(draw, stream=f"{learn.projection}/last rounding", each="trial"), on_grid]
+    if rules:
+        parts["after"] = _without(parts["after"], frozenset[str]().union(*(rule.unread for rule in rules.values())), program)
     return replace(
         program, arrays=arrays, neurons=maps, before=tuple(before), trial_start=tuple(start), after=tuple(parts["after"]),
         trial_end=tuple(parts["trial_end"]), **changes,  # type: ignore[arg-type]
     )
+
+
+def _without(operations: list[Operation], unread: frozenset[str], program: StepProgram) -> list[Operation]:
+    """The operations without the statements for arrays that only a rule read which is on the engine now."""
+    from neuroplast.backends.cpp.access import reads
+
+    kept = {array for op in (*operations, *program.trial_end) for array in reads(op) if not isinstance(op, Map)}
+    kept |= {op.bind[name] for op in operations if isinstance(op, Map) for target, body in op.code for name in body.names
+             if name in op.bind and op.bind.get(target) != op.bind[name]}
+    gone = unread - kept - {recording.array for recording in program.recordings}
+    found: list[Operation] = []
+    for op in operations:
+        if isinstance(op, Map) and any(op.bind.get(target) in gone for target, _ in op.code):
+            code = tuple(statement for statement in op.code if op.bind.get(statement[0]) not in gone)
+            if code:
+                found.append(replace(op, code=code))
+        else:
+            found.append(op)
+    return found
 
 
 def check_overflow(program: StepProgram, arrays: Mapping[str, np.ndarray], formats: Formats) -> None:

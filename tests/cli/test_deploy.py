@@ -50,6 +50,16 @@ def test_deploy_the_weights_of_a_run():
     assert all(row["fits"] for row in fixed["resources"])
 
 
+def test_deploy_without_learning_and_on_the_learning_engine():
+    """Weights that stay give the same in every trial but for the noise; the form of the rule is asked for by name."""
+    still = document("deploy", "tiny", "--target", "reference", "--no-learn", "--trials", "3")
+    assert len(still["trial_measures"]["error"]) == 3 and not any(row["what"] == "rule" for row in still["lowering"])
+    document("run", "tiny", "--target", "reference", "--trials", "20", "--out", "run")
+    learns = document("deploy", "tiny", "--target", "reference", "--plasticity", "loihi", "--weights", "run", "--trials", "2")
+    whats = {row["what"]: row["got"] for row in learns["lowering"]}
+    assert whats["rule"].startswith("on chip, if") and "u0*t*y2" in whats["rule: dw"] and learns["plasticity"] == "loihi"
+
+
 def test_deploy_in_words():
     answer = call("deploy", "tiny", "--target", "reference", "--trials", "2")
     assert answer.exit_code == 0 and "the numbers that changed" in answer.stdout and "error" in answer.stdout
@@ -60,6 +70,9 @@ def test_deploy_in_words():
     [
         (["deploy", "tiny", "--target", "loihi2"], "lava-loihi"),
         (["deploy", "tiny", "--precision", "double"], "float, fixed"),
+        (["deploy", "tiny", "--precision", "float", "--plasticity", "loihi"], "whole numbers alone"),
+        (["deploy", "tiny", "--target", "reference", "--plasticity", "chip"], "process, loihi"),
+        (["deploy", "tiny", "--target", "reference", "--plasticity", "loihi"], "the rule of 'x_y' cannot be said"),
         (["deploy", "tiny", "--weights", "nowhere", "--target", "reference"], "no result"),
         (["compare", "tiny", "--targets", "reference"], "two targets"),
         (["compare", "tiny", "--targets", "reference,referenz"], "Did you mean 'reference'"),

@@ -7,6 +7,7 @@ from functools import singledispatch
 from neuroplast.ir.program import (
     PROBE_SCALE,
     CallTask,
+    ChipLearn,
     DelayLine,
     Deliver,
     Dot,
@@ -157,6 +158,18 @@ def _(operation: EndLearn) -> frozenset[str]:
 @writes.register
 def _(operation: EndLearn) -> frozenset[str]:
     return _names(operation.learn.target, operation.learn.pending)
+
+
+@reads.register
+def _(operation: ChipLearn) -> frozenset[str]:
+    traces = (name for trace in operation.traces for name in (trace.array, trace.arrived, trace.uniform))
+    return _names(operation.target, operation.tag, *traces, *(array for _, array in operation.values))
+
+
+@writes.register
+def _(operation: ChipLearn) -> frozenset[str]:
+    changed = ([operation.target] if operation.dw else []) + ([operation.tag] if operation.dt else [])
+    return _names(*changed, *(trace.array for trace in operation.traces))
 
 
 @reads.register(CallTask)

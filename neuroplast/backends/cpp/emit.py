@@ -25,7 +25,7 @@ from neuroplast.backends.cpp.delivery import Delivery, lazy_draws
 from neuroplast.backends.cpp.names import Names, number
 from neuroplast.backends.cpp.operations import Operations
 from neuroplast.backends.cpp.plasticity import Form, choose_forms, late_arrays
-from neuroplast.ir.program import PROBE_SCALE, Deliver, Draw, DrawnAtSpikes, Operation, StepProgram, stream_key
+from neuroplast.ir.program import PROBE_SCALE, ChipLearn, Deliver, Draw, DrawnAtSpikes, Operation, StepProgram, stream_key
 
 
 def kernel_source(program: StepProgram, neurons: bool, embed: bool = True, complete: bool = True) -> str:
@@ -49,7 +49,9 @@ def streams(program: StepProgram) -> list[str]:
     """The random streams of a program, in the order of their keys."""
     operations = (*program.trial_start, *program.before, *program.after, *program.pass_end, *program.trial_end)
     made = [op.drawn if isinstance(op, Deliver) else op for op in operations]
-    return list(dict.fromkeys(op.stream for op in made if isinstance(op, (Draw, DrawnAtSpikes))))
+    drawn = [op.stream for op in made if isinstance(op, (Draw, DrawnAtSpikes))]
+    rounding = [stream for op in operations if isinstance(op, ChipLearn) for stream in (op.round_weights, op.round_tags) if stream]
+    return list(dict.fromkeys([*drawn, *rounding]))
 
 
 def _varied(program: StepProgram) -> list[str]:

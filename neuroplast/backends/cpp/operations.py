@@ -9,12 +9,14 @@ import numpy as np
 
 from neuroplast.backends.cpp.access import writes
 from neuroplast.backends.cpp.delivery import Delivery, counter
+from neuroplast.backends.cpp.engine import Engine
 from neuroplast.backends.cpp.names import Names
 from neuroplast.backends.cpp.plasticity import Form
 from neuroplast.expressions import Expression
 from neuroplast.ir.program import (
     PROBE_SCALE,
     CallTask,
+    ChipLearn,
     DelayLine,
     Deliver,
     Dot,
@@ -90,6 +92,12 @@ class Operations:
     @lines.register
     def _(self, op: EndLearn) -> list[str]:
         return self.forms[op.learn.projection].finish(op)
+
+    @lines.register
+    def _(self, op: ChipLearn) -> list[str]:
+        form = self.forms[op.projection]
+        assert isinstance(form, Engine)
+        return [f"// rule of {op.projection}: {form.got}", *form.learn(op)]
 
     @lines.register
     def _(self, op: Map) -> list[str]:

@@ -8,6 +8,8 @@
     active rows   order 0: blocks of steps at once, and no work on rows whose presynaptic factor is zero
     memoryless    no eligibility trace: the weights take the outer product of the last step
     dense         every synapse in every step: always possible
+
+A rule on a chip's learning engine (``ChipLearn``) has one form, of its own (engine.py).
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import numpy as np
 
 from neuroplast.backends.cpp.access import uses, writes
 from neuroplast.backends.cpp.dense import Dense
+from neuroplast.backends.cpp.engine import Engine
 from neuroplast.backends.cpp.events import Events, has_events
 from neuroplast.backends.cpp.factors import outer_products
 from neuroplast.backends.cpp.header import is_whole
@@ -27,7 +30,7 @@ from neuroplast.backends.cpp.memoryless import Memoryless
 from neuroplast.backends.cpp.names import Names
 from neuroplast.backends.cpp.pulses import Pulses, has_pulses
 from neuroplast.backends.cpp.rows import ActiveRows
-from neuroplast.ir.program import Deliver, EndLearn, Learn, Note, Operation, Product, StepProgram
+from neuroplast.ir.program import ChipLearn, Deliver, EndLearn, Learn, Note, Operation, Product, StepProgram
 
 HISTORY_BYTES = 1 << 28
 """Most memory that the history of one rule may take."""
@@ -87,7 +90,8 @@ class Form(Protocol):
 
 def choose_forms(program: StepProgram, names: Names) -> dict[str, Form]:
     """Projection -> the form of its rule."""
-    return {op.projection: _choose(program, op, names) for op in (*program.before, *program.after) if isinstance(op, Learn)}
+    forms = {op.projection: _choose(program, op, names) for op in (*program.before, *program.after) if isinstance(op, Learn)}
+    return forms | {op.projection: Engine(program, op, names) for op in program.after if isinstance(op, ChipLearn)}
 
 
 def notes(program: StepProgram) -> tuple[Note, ...]:

@@ -22,6 +22,7 @@ from neuroplast.ir.program import (
     CLOCK,
     PROBE_SCALE,
     CallTask,
+    ChipLearn,
     DelayLine,
     Deliver,
     Dot,
@@ -253,7 +254,7 @@ def _rings(program: StepProgram) -> dict[str, list[str]]:
 def _nodes(program: StepProgram, operations: list[Operation]) -> dict[str, str]:
     """name -> what it is: population, projection, modulator or task."""
     kinds = {name: "population" for name in program.populations}
-    kinds |= {op.projection: "projection" for op in operations if isinstance(op, (Deliver, Learn))}
+    kinds |= {op.projection: "projection" for op in operations if isinstance(op, (Deliver, Learn, ChipLearn))}
     for op in operations:
         if isinstance(op, Map) and _home_of(op.owner, kinds) not in kinds:
             kinds[op.owner] = TASK if op.owner == TASK else "modulator"
@@ -270,7 +271,7 @@ def _home_of(owner: str, kinds: dict[str, str]) -> str:
 def _owner(op: Operation, kinds: dict[str, str]) -> str:
     if isinstance(op, Map):
         return _home_of(op.owner, kinds)
-    if isinstance(op, (Deliver, Learn)):
+    if isinstance(op, (Deliver, Learn, ChipLearn)):
         return op.projection
     if isinstance(op, EndLearn):
         return op.learn.projection

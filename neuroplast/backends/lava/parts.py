@@ -19,7 +19,7 @@ from neuroplast.backends.lava.memory import ENDED, EPOCH, SAMPLES, Memory
 from neuroplast.backends.lava.partition import EVERYWHERE, Do, Message, Part, Partition, Receive, Send
 from neuroplast.backends.reference import Interpreter, start_pass
 from neuroplast.backends.targets import TaskCaller
-from neuroplast.ir.program import CLOCK, PASS, STEP, TICK, StepProgram
+from neuroplast.ir.program import CLOCK, PASS, STEP, TICK, Operation, StepProgram
 
 require_lava()
 
@@ -38,12 +38,17 @@ class NodeProcess(AbstractProcess):
 
     def __init__(self, part: Part, work: Work, messages: list[Message]) -> None:
         super().__init__(name=part.name, part=part, work=work)
-        for message in messages:
-            shape = (max(1, work.memory.arrays[message.array].size),)
-            if message.source == part.name:
-                setattr(self, f"out_{message.port}", OutPort(shape=shape))
-            if part.name in message.targets:
-                setattr(self, f"in_{message.port}", InPort(shape=shape))
+        add_ports(self, part, work, messages)
+
+
+def add_ports(process: AbstractProcess, part: Part, work: Work, messages: list[Message]) -> None:
+    """A port for each message that a part sends or receives."""
+    for message in messages:
+        shape = (max(1, work.memory.arrays[message.array].size),)
+        if message.source == part.name:
+            setattr(process, f"out_{message.port}", OutPort(shape=shape))
+        if part.name in message.targets:
+            setattr(process, f"in_{message.port}", InPort(shape=shape))
 
 
 class Work:
@@ -81,7 +86,7 @@ class NodeModel(PyLoihiProcessModel):
     def _do(self, segment: str) -> None:
         for action in self.part.scripts[segment]:
             if isinstance(action, Do):
-                self.interpreter.do(action.operation)
+                self.operate(action.operation)
             elif isinstance(action, Send):
                 values = self.arrays[action.message.array].ravel()
                 getattr(self, f"out_{action.message.port}").send(values if values.size else np.zeros(1, values.dtype))
@@ -89,6 +94,10 @@ class NodeModel(PyLoihiProcessModel):
                 target = self.arrays[action.message.array]
                 values = getattr(self, f"in_{action.message.port}").recv()
                 target[...] = values[: target.size].reshape(target.shape)
+
+    def operate(self, operation: Operation) -> None:
+        """Do one operation."""
+        self.interpreter.do(operation)
 
     def run_spk(self) -> None:
         control = self.work.memory.control
@@ -141,12 +150,16 @@ class NodeModel(PyLoihiProcessModel):
 
 def build(work: Work) -> dict[AbstractProcess, type]:
     """The connected processes of a program, and the model of each."""
-    messages = work.partition.messages
+    from neuroplast.backends.lava.engine import EngineModel, EngineProcess, chip_rules
+
+    messages, rules = work.partition.messages, chip_rules(work.program)
     models: dict[AbstractProcess, type] = {}
     ends: dict[str, AbstractProcess] = {}
     for part in work.partition.parts.values():
         mine = [m for m in messages if m.source == part.name or part.name in m.targets]
-        process = ends[part.name] = NodeProcess(part, work, mine)
+        learns = part.name in rules
+        process = EngineProcess(part, work, mine, rules[part.name]) if learns else NodeProcess(part, work, mine)
+        ends[part.name] = process
         ports: dict[str, Any] = {"implements_process": None, "implements_protocol": None}
         for message in mine:
             dtype = work.memory.arrays[message.array].dtype.type
@@ -154,12 +167,12 @@ def build(work: Work) -> dict[AbstractProcess, type]:
                 ports[f"out_{message.port}"] = LavaPyType(PyOutPort.VEC_DENSE, dtype)
             if part.name in message.targets:
                 ports[f"in_{message.port}"] = LavaPyType(PyInPort.VEC_DENSE, dtype)
-        model = type(f"NodeModel_{part.name}", (NodeModel,), ports)
-        models[process] = requires(CPU)(implements(proc=NodeProcess, protocol=LoihiProtocol)(model))
+        model = type(f"NodeModel_{part.name}", (EngineModel if learns else NodeModel,), ports)
+        models[process] = requires(CPU)(implements(proc=type(process), protocol=LoihiProtocol)(model))
     for message in messages:
         for target in message.targets:
             getattr(ends[message.source], f"out_{message.port}").connect(getattr(ends[target], f"in_{message.port}"))
     return models
 
 
-__all__ = ["NodeModel", "NodeProcess", "Work", "build"]
+__all__ = ["NodeModel", "NodeProcess", "Work", "add_ports", "build"]
