@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 Work = Callable[[bool, Callable[[Console], Any]], None]
 SHOWN = 12
-SCALING_TRIALS = 4
-"""Float trials from which a rule on the learning engine is scaled: in the first, a baseline may leave no reward."""
 
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="PARAMETER=VALUE", help='Change a parameter, such as "tau=20 ms". May be repeated.')
@@ -157,8 +155,7 @@ def deployed(
 
     takes: list[dict[str, Any]] = []
     if precision == "fixed":
-        first = 1 if plasticity == "process" else SCALING_TRIALS
-        quantized = quantize(program, plasticity=plasticity, trials=first, headroom=headroom)
+        quantized = quantize(program, plasticity=plasticity, headroom=headroom)
         program = quantized.program
         takes = [{"resource": r.name, "used": round(r.used, 1), "available": r.available, "fits": r.fits} for r in resources(quantized)]
     executable = (Lava() if target == "lava" else target_named(target)).prepare(program, task_caller(program))
@@ -191,9 +188,7 @@ def compared(
     from neuroplast.backends.targets import target_named
     from neuroplast.compare import differences, observe, picture
 
-    runs = []
-    for name in names:
-        runs.append(observe(name, program(), target_named(name), trials))  # made anew: a task written in Python remembers
+    runs = [observe(name, program(), target_named(name), trials) for name in names]  # made anew: a task written in Python remembers
     document: dict[str, Any] = {"reference": names[0], "targets": {}}
     tables = []
     worst = None

@@ -80,7 +80,7 @@ def known_targets() -> dict[str, Any]:
 
 
 def target_named(name: str) -> Target:
-    """The target of that name, with ":fixed" behind it in a chip's integers; DescriptionError with the known ones if there is none."""
+    """The target of that name, with ":fixed" or ":loihi" behind it in a chip's integers; DescriptionError if there is none."""
     known = known_targets()
     base, colon, precision = name.partition(":")
     if base not in known:
@@ -88,8 +88,8 @@ def target_named(name: str) -> Target:
     target = known[base].load()()
     if not colon:
         return target
-    if precision != "fixed":
-        raise DescriptionError(f"there is no target '{name}'", got=f"precision '{precision}'", allowed=f"'{base}', or '{base}:fixed'")
+    if precision not in ("fixed", "loihi"):
+        raise DescriptionError(f"there is no target '{name}'", got=f"'{precision}'", allowed=f"{base}, {base}:fixed or {base}:loihi")
     from neuroplast.quantize.target import Fixed
 
-    return Fixed(target)
+    return Fixed(target, "process" if precision == "fixed" else precision)

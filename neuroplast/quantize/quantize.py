@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from neuroplast.backends.reference import Recorder, Reference
 from neuroplast.ir.program import CLOCK, STEP, TRIAL, Deliver, EndLearn, Learn, Map, Note, StepProgram
 from neuroplast.quantize.formats import LOIHI2, Formats, sign_mode
 from neuroplast.quantize.integers import (
@@ -21,7 +19,10 @@ from neuroplast.quantize.integers import (
 from neuroplast.quantize.membranes import Membrane, membrane_of
 from neuroplast.quantize.rewrite import PlacedNeuron, PlacedWeights, overflow, rewrite
 from neuroplast.quantize.rules import PLASTICITY, ChipRule, Unsayable, check_sayable, chip_rule, signals
+from neuroplast.quantize.trial_run import Ranges, measured_ranges, watch
 
+SCALING_TRIALS = 4
+"""Float trials from which a rule on the learning engine is scaled: in the first, a baseline may leave no reward."""
 ROOM_TO_LEARN = 2.0
 """Weights that learn without bounds may grow to this many times the largest at the start."""
 
@@ -42,7 +43,7 @@ class Quantized:
 
     def check(self, trials: int = 1) -> None:
         """Run that many trials; QuantizationError naming the first neuron and step where a number leaves its range."""
-        measure(self.program, trials, self._look)
+        watch(self.program, trials, self._look)
 
     def _look(self, arrays: Mapping[str, np.ndarray]) -> None:
         for name in self.neurons:
@@ -52,79 +53,24 @@ class Quantized:
                 raise overflow(name, int(np.argmax(peak)), float(np.max(peak)), when, self.formats)
 
 
-class _Watch(Recorder):
-    """Looks at the arrays after each step."""
-
-    def __init__(self, look: object) -> None:
-        super().__init__((), {}, 1)
-        self.look = look
-
-    def step(self, arrays: dict[str, np.ndarray]) -> None:
-        self.look(arrays)  # type: ignore[operator]
-
-
-def measure(program: StepProgram, trials: int, look: object) -> None:
-    """Run on the Reference, and look at the arrays after each step. A Python task is copied, so that it does not remember."""
-    from neuroplast.ir.tasks import PythonBinding, PythonCaller
-
-    caller = None
-    if isinstance(program.task, PythonBinding):
-        try:
-            caller = PythonCaller(copy.deepcopy(program.task))
-        except Exception as error:
-            raise QuantizationError(
-                f"the task of '{program.name}' cannot be copied for a trial run", got=repr(error),
-                do="quantize(program, ranges=..., trials=0)",
-            ) from error
-    Reference().prepare(program, caller).run(trials, _Watch(look))
-
-
-Ranges = Mapping[str, tuple[float, float]]
-"""array -> the smallest and the largest value that it takes"""
-
-
-USUAL = 0.99
-"""Signals of rules are scaled by what they do not exceed in this part of the steps in which they are not zero."""
-
-
-def measured_ranges(program: StepProgram, trials: int = 1, usual: Iterable[str] = ()) -> dict[str, tuple[float, float]]:
-    """The ranges of what neurons keep, in a short float run.
-
-    usual: arrays for which the few steps with the largest values do not count: signals of rules, which begin with a jump where a
-    running mean has seen nothing yet, and may be cut off.
-    """
-    names = {array for op in program.neurons for name, array in op.bind.items() if name in ("v", "m") or name.startswith("i_")}
-    found = {name: (np.inf, -np.inf) for name in sorted(names)}
-    extremes: dict[str, list[tuple[float, float]]] = {name: [] for name in sorted(set(usual))}
-
-    def look(arrays: Mapping[str, np.ndarray]) -> None:
-        for name, (low, high) in found.items():
-            found[name] = float(np.min(arrays[name], initial=low)), float(np.max(arrays[name], initial=high))
-        for name, rows in extremes.items():
-            rows.append((float(np.min(arrays[name], initial=0.0)), float(np.max(arrays[name], initial=0.0))))
-
-    measure(program, trials, look)
-    for name, rows in extremes.items():
-        low, high = (side[side > 0.0] for side in np.abs(np.array(rows).reshape(-1, 2)).T)
-        found[name] = (-float(np.quantile(low, USUAL)) if low.size else 0.0, float(np.quantile(high, USUAL)) if high.size else 0.0)
-    return found
-
-
 def quantize(
-    program: StepProgram, formats: Formats = LOIHI2, *, ranges: Ranges | None = None, trials: int = 1, headroom: float = 0.5,
+    program: StepProgram, formats: Formats = LOIHI2, *, ranges: Ranges | None = None, trials: int | None = None, headroom: float = 0.5,
     plasticity: str = "process",
 ) -> Quantized:
     """The program in a chip's integers.
 
     Populations that are leaky integrators (LIF with current or delta synapses, readouts) become integer neurons; others stay float and
     are noted as simulator only. Weights of every projection go to the chip's grid; those that learn return to it after each change,
-    up or down at random.  ranges: array -> (least, most), besides (with trials=0: instead of) what a float run of ``trials`` trials
-    shows; for weights that learn, what they may become.  headroom: part of the 24 bits that these ranges may take.
+    up or down at random.
+
+    ranges: array -> (least, most), besides (with trials=0: instead of) what a float run of ``trials`` trials (None: one, or four for
+    "loihi") shows; for weights that learn, what they may become.  headroom: part of the 24 bits that these ranges may take.
     plasticity: "process" (traces and eligibility in float), or "loihi": every rule on the chip's learning engine, all of it whole
     numbers; QuantizationError naming the rule and the part that cannot be said there. It needs trials in which the third factor acts.
     """
     if plasticity not in PLASTICITY:
         raise QuantizationError("plasticity is not known", got=repr(plasticity), allowed=", ".join(PLASTICITY))
+    trials = (1 if plasticity == "process" else SCALING_TRIALS) if trials is None else trials
     usual = {a for op in program.after if isinstance(op, Learn) for a in signals(op)} if plasticity == "loihi" else set()
     ranges = measured_ranges(program, trials, usual) | dict(ranges or {}) if trials else dict(ranges or {})
     return _Pass(program, formats, ranges, headroom, plasticity).quantized()

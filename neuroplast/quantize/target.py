@@ -1,4 +1,8 @@
-"""Any target in a chip's whole numbers: ``compiled:fixed``, ``lava:fixed``, wherever a target is asked for."""
+"""Any target in a chip's whole numbers, wherever a target is asked for.
+
+    compiled:fixed, lava:fixed    neurons and weights in integers, traces and eligibility in float (the process form)
+    compiled:loihi, lava:loihi    the rules too, on the chip's learning engine
+"""
 
 from __future__ import annotations
 
@@ -48,12 +52,16 @@ class FixedExecutable:
 
 
 class Fixed:
-    """Another target, given the program in Loihi 2's integers (docs/lava.md); the report names every number that changed."""
+    """Another target, given the program in Loihi 2's integers (docs/lava.md); the report names every number that changed.
 
-    def __init__(self, target: Target) -> None:
-        self.target, self.name = target, f"{target.name}:fixed"
+    plasticity: "process" or "loihi"; see :func:`neuroplast.quantize.quantize`.
+    """
+
+    def __init__(self, target: Target, plasticity: str = "process") -> None:
+        self.target, self.plasticity = target, plasticity
+        self.name = f"{target.name}:{'fixed' if plasticity == 'process' else plasticity}"
 
     def prepare(self, program: StepProgram, task: TaskCaller | None = None) -> FixedExecutable:
-        quantized = quantize(program)
+        quantized = quantize(program, plasticity=self.plasticity)
         executable = self.target.prepare(quantized.program, task)
         return FixedExecutable(executable, lambda arrays: check_overflow(quantized.program, arrays, quantized.formats))

@@ -14,15 +14,16 @@ from neuroplast.testing.contract import program_of, scenario
 from neuroplast.units import Hz, ms, mV
 
 
-@pytest.mark.parametrize("name", ["reference:fixed", "compiled:fixed"])
-def test_it_is_the_quantised_program(name: str) -> None:
-    program = program_of(scenario("rule_order_1"))
-    whole = quantize(program).program
-    with Simulation.of_program(program, name) as one, Simulation.of_program(whole, name.removesuffix(":fixed")) as other:
+@pytest.mark.parametrize(("target", "form"), [("reference", "process"), ("compiled", "process"), ("compiled", "loihi")])
+def test_it_is_the_quantised_program(target: str, form: str) -> None:
+    rule = "rule_episodic" if form == "loihi" else "rule_order_1"
+    program = program_of(scenario(rule))
+    name, whole = f"{target}:{'fixed' if form == 'process' else form}", quantize(program, plasticity=form).program
+    with Simulation.of_program(program, name) as one, Simulation.of_program(whole, target) as other:
         trees = [simulation.run(2) for simulation in (one, other)]
         assert one.report.rows() == other.report.rows()
-    one, other = (array(tree, "state_final/rule_order_1_weight") for tree in trees)
-    assert np.array_equal(one, other) and np.any(one != program.arrays["rule_order_1_weight"].initial)
+    one, other = (array(tree, f"state_final/{rule}_weight") for tree in trees)
+    assert np.array_equal(one, other) and np.any(one != whole.arrays[f"{rule}_weight"].initial)
     assert trees[0].attrs["target"] == name
 
 
@@ -33,7 +34,7 @@ def test_a_number_out_of_range_is_an_error(monkeypatch: pytest.MonkeyPatch) -> N
     cells = network.add(Population("cells", 5, LIF(20 * ms, 0 * mV, 10 * mV, 0 * mV)))
     network.add(Projection(source, cells, Normal(200 * mV, 400 * mV), Current(tau=5 * ms), name="in"))
     ranges = {"cells_v": (0.0, 0.01), "cells_i_in": (0.0, 1e-4)}
-    monkeypatch.setattr(fixed, "quantize", lambda program: quantize(program, ranges=ranges, trials=0, headroom=0.9))
+    monkeypatch.setattr(fixed, "quantize", lambda program, plasticity: quantize(program, ranges=ranges, trials=0, headroom=0.9))
     simulation = Simulation(network, 1 * ms, "reference:fixed")
     with simulation, pytest.raises(QuantizationError, match=r"trial \d: neuron \d of 'cells' leaves the 24 bits of Loihi 2"):
         simulation.run(duration=300 * ms)
