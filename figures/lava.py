@@ -12,7 +12,7 @@ reads what these commands wrote, for MODEL brain_control (N=320, T=32) and birds
     deploy --trials T --no-learn --weights .../MODEL-S                        > results/lava/MODEL-S-grid.json
     deploy --trials T --weights .../MODEL-S                                   > results/lava/MODEL-S-learns.json
     deploy --trials T --plasticity loihi --weights .../MODEL-S                > results/lava/MODEL-S-learns-loihi.json
-    deploy --trials N                (of birdsong: --headroom 0.25)           > results/lava/MODEL-S-scratch.json
+    deploy --trials N                                                         > results/lava/MODEL-S-scratch.json
     deploy --trials N --plasticity loihi                                      > results/lava/MODEL-S-scratch-loihi.json
 """
 

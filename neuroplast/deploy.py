@@ -47,8 +47,12 @@ def register(app: typer.Typer, command: Work) -> None:
         weights: Weights = None,
         learn: Annotated[bool, typer.Option("--learn/--no-learn", help="Whether weights go on learning there.")] = True,
         headroom: Annotated[
-            float, typer.Option(min=0.01, max=1.0, help="Part of the 24 bits that a first float run may take: less leaves room to learn.")
-        ] = 0.5,
+            float | None,
+            typer.Option(
+                min=0.01, max=1.0, show_default=False,
+                help="Part of the 24 bits that a first float run may take (default: 0.5, or 0.25 where something learns).",
+            ),
+        ] = None,
         trials: Trials = 1,
         seed: Seed = 0,
         settings: Settings = None,
@@ -143,7 +147,7 @@ def without_learning(program: StepProgram) -> StepProgram:
 
 
 def deployed(
-    program: StepProgram, target: str, precision: str, trials: int, plasticity: str = "process", headroom: float = 0.5
+    program: StepProgram, target: str, precision: str, trials: int, plasticity: str = "process", headroom: float | None = None
 ) -> dict[str, Any]:
     """Quantise, prepare, run: what changed, what it takes, what it measured (of each trial, and the mean)."""
     from neuroplast.backends.lava.target import Lava

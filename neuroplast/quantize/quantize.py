@@ -21,6 +21,7 @@ from neuroplast.quantize.rewrite import PlacedNeuron, PlacedWeights, overflow, r
 from neuroplast.quantize.rules import PLASTICITY, ChipRule, Unsayable, check_sayable, chip_rule, signals
 from neuroplast.quantize.trial_run import Ranges, measured_ranges, watch
 
+HEADROOM, LEARNING_HEADROOM = 0.5, 0.25
 SCALING_TRIALS = 4
 """Float trials from which a rule on the learning engine is scaled: in the first, a baseline may leave no reward."""
 ROOM_TO_LEARN = 2.0
@@ -54,8 +55,8 @@ class Quantized:
 
 
 def quantize(
-    program: StepProgram, formats: Formats = LOIHI2, *, ranges: Ranges | None = None, trials: int | None = None, headroom: float = 0.5,
-    plasticity: str = "process",
+    program: StepProgram, formats: Formats = LOIHI2, *, ranges: Ranges | None = None, trials: int | None = None,
+    headroom: float | None = None, plasticity: str = "process",
 ) -> Quantized:
     """The program in a chip's integers.
 
@@ -64,13 +65,16 @@ def quantize(
     up or down at random.
 
     ranges: array -> (least, most), besides (with trials=0: instead of) what a float run of ``trials`` trials (None: one, or four for
-    "loihi") shows; for weights that learn, what they may become.  headroom: part of the 24 bits that these ranges may take.
+    "loihi") shows; for weights that learn, what they may become.  headroom: part of the 24 bits that these ranges may take (None: a
+    half, or a quarter where something learns, and will drive neurons otherwise than at the start).
     plasticity: "process" (traces and eligibility in float), or "loihi": every rule on the chip's learning engine, all of it whole
     numbers; QuantizationError naming the rule and the part that cannot be said there. It needs trials in which the third factor acts.
     """
     if plasticity not in PLASTICITY:
         raise QuantizationError("plasticity is not known", got=repr(plasticity), allowed=", ".join(PLASTICITY))
     trials = (1 if plasticity == "process" else SCALING_TRIALS) if trials is None else trials
+    if headroom is None:
+        headroom = LEARNING_HEADROOM if any(isinstance(op, Learn) for op in program.after) else HEADROOM
     usual = {a for op in program.after if isinstance(op, Learn) for a in signals(op)} if plasticity == "loihi" else set()
     ranges = measured_ranges(program, trials, usual) | dict(ranges or {}) if trials else dict(ranges or {})
     return _Pass(program, formats, ranges, headroom, plasticity).quantized()
