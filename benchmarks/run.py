@@ -31,7 +31,10 @@ def main(cases: list[str], quick: bool, json_output: bool, only: Sequence[str] =
     progress, output = Console(stderr=True), Console(width=None if sys.stdout.isatty() else 200)
     unknown = [name for name in cases if not expand(name)]
     if unknown:
-        progress.print(f"there is no case '{unknown[0]}'; there are: {', '.join(CASES)}", markup=False)
+        what = f"there is no case '{unknown[0]}'; there are: {', '.join(CASES)}"
+        progress.print(what, markup=False)
+        if json_output:
+            print(json.dumps({"error": {"kind": "UsageError", "what": what}}))
         return 2
     rows: list[Row] = []
     for name in dict.fromkeys(case for word in cases for case in expand(word, quick)) if cases else CASES:

@@ -147,6 +147,12 @@ def turned(vectors: np.ndarray, axis: int, degrees: float) -> np.ndarray:
     return result
 
 
+def lasting(values: np.ndarray) -> np.ndarray:
+    """Rounded to single precision: the last digits of linear algebra depend on the processor and its threads, and a network must
+    be the same wherever its run goes on."""
+    return values.astype(np.float32).astype(float)
+
+
 def session(p: SimpleNamespace, seed: int) -> Session:
     """Draw the network, calibrate the decoder, rotate it. Of one seed, the units rotated at 25 % are among those at 50 %."""
     rng, n = np.random.default_rng(seed), p.n_recorded
@@ -157,12 +163,13 @@ def session(p: SimpleNamespace, seed: int) -> Session:
     assumed /= np.linalg.norm(assumed, axis=0)
     # the input with which the arm, decoded from all units by the PDs assumed for them, would move along y*
     encoder = np.linalg.pinv(weights) @ np.linalg.pinv(assumed)
-    encoder *= np.sqrt(3 / np.sum(encoder**2))
-    weights *= p.peak_rate / np.linalg.norm(weights[:n] @ encoder, axis=1).max()
+    encoder = lasting(encoder * np.sqrt(3 / np.sum(encoder**2)))
+    weights = lasting(weights * p.peak_rate / np.linalg.norm(weights[:n] @ encoder, axis=1).max())
     baseline, depth, directions = tuning(weights[:n], encoder)
     axis, rotated = int(rng.integers(3)), rng.permutation(n) < round(p.rotated * n)
     assigned = np.where(rotated[:, None], turned(directions, axis, p.angle), directions)
-    return Session(weights, encoder, directions, 3 / n * (assigned / depth[:, None]).T, baseline, rotated, axis)
+    decoder = lasting(3 / n * (assigned / depth[:, None]).T)
+    return Session(weights, encoder, directions, decoder, lasting(baseline), rotated, axis)
 
 
 def network(p: SimpleNamespace, seed: int) -> Network:

@@ -281,7 +281,7 @@ def bench(
         spec.loader.exec_module(module)
         return module.main
 
-    with _exits(Console(stderr=True), None):
+    with _exits(Console(stderr=True), _print_document if as_json else None):
         raise typer.Exit(main()(list(cases or []), quick, as_json) or 0)
 
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, eq=False)
 class RunningMean(Node):
     """M = R - Rbar, then Rbar moves towards R: with ``tau`` in every step (1 - exp(-dt/tau) of the way), with ``trials`` once a
-    trial, by 1/trials of the way, over the reward at the trial's end."""
+    trial, by 1/trials of the way, over the reward at the trial's end.
+
+    At the start of a trial that begins anew there is no reward yet: M is 0 there, and Rbar stays. Trials that a task ends early are
+    expected to earn in the steps that they have."""
 
     tau: Any = quantity("time", default=None, positive=True, scalar=True)
     trials: Any = quantity("1", default=None, low=1.0, scalar=True)
@@ -63,7 +66,8 @@ class Critic(Node):
 
         V = c . phi;   delta = R + (gamma V(t) - V(t-1));   c += rate * delta * phi_trace
 
-    phi: low-passed output (``tau``) of the population ``features``; phi_trace decays with gamma lambda.  M = delta.
+    phi: low-passed output (``tau``) of the population ``features``, of spikes in Hz; phi_trace decays with gamma lambda, lambda being
+    ``trace``.  M = delta.  gamma (``discount``) and lambda are for each step, t - 1 is the step before.
     """
 
     features: Population
@@ -107,7 +111,7 @@ class Dopamine(Node):
 
 @dataclass(frozen=True, eq=False)
 class Modulator(Node):
-    """M(t) = low-pass_tau( delay( R(t) - baseline ) ), R the reward that the task set after the last step.
+    """M(t) = low-pass_tau( R(t - delay) - baseline ), R the reward that the task set after the last step.
 
     name: unique.  delay: dead time between reward and modulator.  tau: 0 for none.  dopamine: None for a broadcast scalar.
     gain: M is multiplied by it.

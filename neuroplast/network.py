@@ -148,7 +148,7 @@ class Network:
         """Add a node and give it back. Modulators come in with the rule that names them; adding one is allowed."""
         if not isinstance(node, (Population, Projection, Task, Monitor, Modulator)):
             raise DescriptionError(
-                f"network '{self.name}': this cannot be added", got=repr(node),
+                f"network '{self.name}': this cannot be added", where=caller(), got=repr(node)[:200],
                 allowed="Population, Projection, Modulator, a task, or Monitor",
             )
         if node in self.nodes:

@@ -205,7 +205,8 @@ class EquationNeuron(Neuron):
     """A neuron written in Brian2's equation language (Stimberg, Brette & Goodman 2019, 10.7554/eLife.47314), one equation or
     parameter a line: ``"dv/dt = (I - v)/tau : volt"``.
 
-    threshold, reset: Brian2 expressions and statements ("v > -50*mV", "v = -60*mV; u += d").
+    threshold, reset: Brian2 expressions and statements ("v > -50*mV", "v = -60*mV; u += d").  refractory: no spike, and equations
+    flagged "(unless refractory)" stand still, in the steps that begin less than that long after a spike, as in Brian2.
     parameters: name -> quantity (scalar or (size,)); initial: name -> quantity, Uniform or Normal.
     Synapses reach it through ``Delta(variable)`` and ``Graded(variable)``, a noise through the variable ``noise``.
     method: "euler" (default), or "exponential_euler" for equations linear in their own variable.

@@ -36,8 +36,10 @@ class Uniform:
         self, low: np.ndarray, high: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator, what: str, where: Source | None
     ) -> np.ndarray:
         """Draw between ends that are in SI already."""
-        if not (np.all(np.isfinite(low)) and np.all(np.isfinite(high)) and np.all(low <= high)):
-            raise DescriptionError(f"{what}: Uniform needs finite ends", where=where, got=f"{self.low}, {self.high}", allowed="low <= high")
+        if np.ndim(low) or np.ndim(high) or not (np.isfinite(low) and np.isfinite(high) and low <= high):
+            raise DescriptionError(
+                f"{what}: Uniform needs finite ends, one number each", where=where, got=f"{self.low}, {self.high}", allowed="low <= high"
+            )
         return rng.uniform(low, high, shape)
 
 
@@ -55,8 +57,10 @@ class Normal:
         self, mean: np.ndarray, std: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator, what: str, where: Source | None
     ) -> np.ndarray:
         """Draw with a mean and a standard deviation that are in SI already."""
-        if not (np.all(np.isfinite(mean)) and np.all(np.isfinite(std)) and np.all(std >= 0)):
-            raise DescriptionError(f"{what}: Normal needs finite numbers", where=where, got=f"{self.mean}, {self.std}", allowed="std >= 0")
+        if np.ndim(mean) or np.ndim(std) or not (np.isfinite(mean) and np.isfinite(std) and std >= 0):
+            raise DescriptionError(
+                f"{what}: Normal needs finite numbers, one each", where=where, got=f"{self.mean}, {self.std}", allowed="std >= 0"
+            )
         return rng.normal(mean, std, shape)
 
 

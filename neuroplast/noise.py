@@ -103,14 +103,14 @@ class SynapticNoise(Noise):
     """"Empiric" synapses: noise from the spikes of ``source`` (Fiete & Seung 2006, 10.1103/PhysRevLett.97.048104).
 
     A projection named ``<population>_noise`` of fixed ``weight`` carries it; the rule reads ``noise`` = g - mean(g) (or i).
-    ``mean``: None for Poisson sources, where the stationary mean is known in closed form.  Populations only.
+    ``mean``: in the weight's unit; None for Poisson sources, where the stationary mean is known in closed form.  Populations only.
     """
 
     source: Population | None = None
     weight: Any = 0.0
     synapse: Synapse | None = None
     connectivity: Connectivity | None = None
-    mean: float | None = None
+    mean: Any = None
 
     def check(self) -> None:
         if self.source is None or self.synapse is None:

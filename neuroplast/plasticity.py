@@ -123,7 +123,8 @@ class ThreeFactorRule(Node):
     factors: name -> Signal, LowPass, Deviation or Transformed.  eligibility: over these names.  modulator: the third factor.
     rate: plain number in SI units of what is learned (weight per [M e] per second; per trial for "episodic").
     update: "continuous": in every step;  "deferred": the same integral, applied when the trial ends;  "episodic": once, when
-    the trial ends, w += rate * M(end) * e(end).
+    the trial ends, w += rate * M(end) * e(end), M(end) the gain times the trial's summed reward minus the baseline: what makes M
+    in each step (dopamine neurons, a critic) has no part in it and is refused, a delay or tau is noted.
     bounds: (low, high) in the weight's unit, either may be None; bounded: "step" or "trial", when they are applied.
     target: "weight", or "release" for the q of stochastic release.
     max_change: an episodic change is clipped to +-max_change.

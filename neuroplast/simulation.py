@@ -41,7 +41,8 @@ class Simulation:
     """A network in steps of ``dt`` on a target.
 
     network: or a sequence of networks, which are run side by side (the same one with other parameters, for instance).
-    dt: a time.  target: an object such as ``Reference()``, a name, or None for the fastest that is at hand.
+    dt: a time.  target: an object such as ``Reference()``, a name, or None for Brian2 (its generated code as a library where a C++
+    compiler is found, else with NumPy).
     replicas: run this many independent copies of the network side by side, with the seeds seed, seed + 1, ...; each has its own
     weights, connectivity and noise, and a copy of a task that is written in Python.  threads: how many replicas at a time; by
     default as many as there are processor cores. Results do not depend on it.

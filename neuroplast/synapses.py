@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from neuroplast.errors import DescriptionError
-from neuroplast.node import Node, Number, quantity
+from neuroplast.node import Node, Number, numbers, quantity
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +82,13 @@ class Pairs(Connectivity):
     post: Any = ()
 
     def check(self) -> None:
+        for name in ("pre", "post"):
+            numbers(getattr(self, name), f"Pairs.{name}", self.where)
         pre, post = np.asarray(self.pre), np.asarray(self.post)
         if pre.ndim != 1 or pre.shape != post.shape:
             raise DescriptionError(
-                "Pairs: pre and post differ in length", where=self.where, got=f"{pre.shape} and {post.shape}"
+                "Pairs: pre and post differ in length", where=self.where, got=f"{pre.shape} and {post.shape}",
+                allowed="two lists of one length",
             )
         for name, array in (("pre", pre), ("post", post)):
             if array.size and (not np.issubdtype(array.dtype, np.integer) or array.min() < 0):

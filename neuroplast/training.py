@@ -10,7 +10,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -205,7 +205,10 @@ class Training:
         return {name: np.array(self.executable.arrays[name]) for name in self.program.lasting_names()}
 
     def _task_state(self) -> dict[str, np.ndarray]:
-        state = {} if self._task is None else {name: np.array(value) for name, value in self._task.state().items()}
+        told = {} if self._task is None else self._task.state()
+        if not isinstance(told, Mapping):
+            raise TaskError("the task's state() is not a dictionary of arrays", got=repr(told)[:200], allowed="{name: array}, or {}")
+        state = {name: np.array(value) for name, value in told.items()}
         for name, value in state.items():
             if value.dtype.hasobject:
                 raise TaskError(

@@ -166,7 +166,8 @@ class Interpreter:
         weight = self.arrays[op.weight] if op.noise is None else self.arrays[op.weight] + self.arrays[op.noise]
         into = self.arrays[op.into]
         into[:] = 0.0
-        np.add.at(into, post, weight * passing)
+        arriving = np.flatnonzero(passing)  # a weight that became infinite is silent until something arrives
+        np.add.at(into, post[arriving], weight[arriving] * passing[arriving])
 
     def _draw_at_spikes(self, op: DrawnAtSpikes, arrived: np.ndarray, pre: np.ndarray) -> None:
         x, seen, tick = self.arrays[op.x], self.arrays[op.seen], float(self.clock[TICK])

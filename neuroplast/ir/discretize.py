@@ -95,6 +95,11 @@ def _recording(monitor: Monitor, b: Builder) -> Recording:
         stride = 1
     else:
         stride = b.steps_of(float(monitor.si.interval), name, "every", monitor.where, least=1)
+    if stride > b.steps:
+        raise DescriptionError(
+            f"a monitor of '{variable}' of '{of.name}' never looks: a trial is shorter than its interval", where=monitor.where,
+            got=f"every={monitor.every}, a trial of {b.steps * b.dt:g} s", do="every='trial', or a shorter time",
+        )
     if variable == "spikes" and stride != 1:
         raise DescriptionError(
             f"a monitor of the spikes of '{of.name}' that looks only now and then misses most of them", where=monitor.where,

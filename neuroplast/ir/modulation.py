@@ -17,6 +17,7 @@ from neuroplast.modulation import Critic, Dopamine, Modulator, PairedPass, PerTr
 from neuroplast.neurons import LIF, Bernoulli, Poisson
 from neuroplast.noise import SynapticNoise
 from neuroplast.synapses import Release
+from neuroplast.tasks import TrackTarget
 from neuroplast.units import si
 
 TRIAL_TYPES = 64
@@ -37,23 +38,28 @@ def lower_modulator(modulator: Modulator, b: Builder) -> None:
     step_error, end_error = "r", "total"
     after_learning = []
     b.check_dt(f"tau of modulator '{name}'", modulator.si.tau, modulator.where)
+    if isinstance(baseline, (RunningMean, PerTrialType)):
+        bind["mean"] = b.array(f"{name}_mean", np.zeros(1), reset=False)
+        bind["steps"] = b.array(f"{name}_steps", np.zeros(1), reset=False)  # of this trial: tasks may end it early
+        b.trial_start.append(b.scalar_map(name, [("steps", "0.0")], {"steps": bind["steps"]}))
+        b.before.insert(begun, b.scalar_map(name, [("steps", "steps + 1.0")], {"steps": bind["steps"]}))
+        begun += 1  # the closing of a trial, below, is no step
+        bind["given"] = _given(name, steps, b)
     if isinstance(baseline, RunningMean) and baseline.si.tau is not None:
-        bind["mean"] = b.array(f"{name}_mean", np.zeros(1), reset=False)
         k = float(-np.expm1(-b.dt / baseline.si.tau))
-        b.before.append(b.scalar_map(name, [("error", "r - mean"), ("mean", f"mean + {k!r}*error")], bind))
+        b.before.append(b.scalar_map(name, [("error", "given*(r - mean)"), ("mean", f"mean + {k!r}*error")], bind))
         step_error = ""
-        end_error = f"total - mean*{float(b.steps)!r}"
+        end_error = "total - mean*steps"
     elif isinstance(baseline, (RunningMean, PerTrialType)):
-        bind["mean"] = b.array(f"{name}_mean", np.zeros(1), reset=False)
         bind["seen"] = b.array(f"{name}_seen", np.zeros(1), reset=False)
+        bind["length"] = b.array(f"{name}_length", np.ones(1), reset=False)
         k = 1.0 / float(baseline.si.trials)
-        # the first trial (of a type) only sets the mean: there was nothing to expect
-        step_error, end_error = f"where(seen > 0.5, r - mean/{float(b.steps)!r}, 0.0)", "where(seen > 0.5, total - mean, 0.0)"
-        after_learning.append(
-            b.scalar_map(name, [("mean", f"where(seen > 0.5, mean + {k!r}*(total - mean), total)"), ("seen", "1.0")], bind)
-        )
+        # the first trial (of a type) only sets the means: there was nothing to expect
+        step_error, end_error = "where(seen > 0.5, given*(r - mean/maximum(length, 1.0)), 0.0)", "where(seen > 0.5, total - mean, 0.0)"
+        towards = lambda what, now: (what, f"where(seen > 0.5, {what} + {k!r}*({now} - {what}), {now})")
+        after_learning.append(b.scalar_map(name, [towards("mean", "total"), towards("length", "steps"), ("seen", "1.0")], bind))
         if isinstance(baseline, PerTrialType):
-            for what in ("mean", "seen"):
+            for what in ("mean", "length", "seen"):
                 table = b.array(f"{name}_{what}_by_type", np.zeros(TRIAL_TYPES), reset=False)
                 read = Row(bind[what], table, TRIAL_TYPES, TRIAL_TYPE)
                 b.before.append(read)
@@ -92,11 +98,26 @@ def lower_modulator(modulator: Modulator, b: Builder) -> None:
     b.baselines.extend(after_learning)
 
 
+def _given(name: str, delay: int, b: Builder) -> str:
+    """The array that is 1 in steps to which a reward has come, 0 at the start of trials that begin anew."""
+    given = b.array(f"{name}_given", np.ones(1), reset=False)
+    if b.reset:
+        table = b.array(f"{name}_given_table", np.r_[np.zeros(delay + 1), 1.0], kind="constant")
+        b.before.append(Row(given, table, delay + 2))
+    return given
+
+
 def _check_paired(modulator: Modulator, baseline: PairedPass, b: Builder) -> None:
     if not b.reset:
         raise DescriptionError(
             f"the modulator '{modulator.name}' runs each trial twice, so trials must start anew", where=baseline.where,
             do="give the task reset=True",
+        )
+    if isinstance(b.graph.task, TrackTarget) and b.graph.task.reward == "binary" and b.graph.task.threshold is None:
+        raise DescriptionError(
+            f"the modulator '{modulator.name}' compares two passes of a trial, but the task's bar moves in each of them",
+            where=baseline.where, got="TrackTarget with a threshold that is a running mean",
+            do="TrackTarget(..., threshold=a number), or reward='error'",
         )
     if baseline.noise == "off":
         for population in b.graph.populations.values():
@@ -131,7 +152,7 @@ def _critic(modulator: Modulator, critic: Critic, reward: str, error: str, b: Bu
         "V": b.array(f"{name}_prediction", np.zeros(1)), "V_last": b.array(f"{name}_last_prediction", np.zeros(1)),
         "r": reward, "error": error,
     }
-    update = f"phi*{a!r} + x/{critic.si.tau!r}*{b.dt!r}" if not features.spiking else f"phi*{a!r} + x*{1 / critic.si.tau!r}"
+    update = f"x + (phi - x)*{a!r}" if not features.spiking else f"phi*{a!r} + x*{1 / critic.si.tau!r}"
     gamma, lambda_ = float(critic.si.discount), float(critic.si.trace)
     b.before += [
         b.scalar_map(name, [("trace", f"{gamma * lambda_!r}*trace + phi"), ("phi", update)], bind, n),

@@ -221,7 +221,7 @@ def _(neuron: Rate, population: Population, incoming: list[Connection], code: Co
 def _(neuron: Bernoulli, population: Population, incoming: list[Connection], code: Code, b: Builder) -> None:
     _unit_input(population, incoming, neuron.si.bias, code, b)
     draw = code.use("uniform", b.array(f"{population.name}_uniform", np.ones(population.size), kind="scratch"))
-    b.before.append(Draw(b.arrays[f"{population.name}_uniform"].name, "uniform", population.name, probe=True))
+    b.before.append(Draw(b.arrays[f"{population.name}_uniform"].name, "uniform", f"spikes/{population.name}", probe=True))
     for name in ("probability", "spikes", "score"):
         code.state(name, 0.0)
     code.set("probability", f"clip({_transfer(neuron.transfer, 'input')}, 0.0, 1.0)")
@@ -254,8 +254,8 @@ def _(neuron: SpikeSequence, population: Population, incoming: list[Connection],
         raise DescriptionError(
             f"population '{population.name}': a spike comes after the end of the trial",
             where=neuron.where,
-            got=f"{neuron.si.times[late]:g} s",
-            allowed=f"before {b.steps * b.dt:g} s",
+            got=f"{neuron.si.times[late]:g} s, which is nearest to the start of step {int(step.max())}",
+            allowed=f"before {(b.steps - 0.5) * b.dt:g} s ({b.steps} steps of {b.dt:g} s)",
         )
     pairs = np.unique(np.stack([step, unit], 1), axis=0) if step.size else np.zeros((0, 2), int)
     if len(pairs) < step.size:
@@ -346,6 +346,7 @@ def _(neuron: EquationNeuron, population: Population, incoming: list[Connection]
             _check_euler(name, text, code, population, b)
         code.set(f"slope_{name}", text if neuron.method == "euler" else _exponential(name, text, b.dt, population))
     steps = _refractory_steps(population, b, neuron.si.refractory) if neuron.threshold is not None else np.zeros(1)
+    steps = np.maximum(steps - 1.0, 0.0)  # as Brian2 counts: free again in the step in which the time is over
     refractory = code.state("refractory_left", 0.0) if np.any(steps > 0) else None
     for name in derivative:
         after = f"{name} + {b.dt!r}*slope_{name}" if neuron.method == "euler" else f"slope_{name}"

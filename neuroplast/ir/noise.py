@@ -124,9 +124,10 @@ def _statements(
     what = f"'{code.owner}': {type(noise).__name__}"
     if isinstance(noise, Frozen):
         array = _each(to_si(noise.array, dimension, f"{what}.array", noise.where), f"{what}.array", noise, connection)
-        if array.shape[-1] != code.size:
+        if array.ndim < 2 or array.shape[-1] != code.size:
+            units = f"{code.size}" if connection is None else "as weights are given"
             raise DescriptionError(
-                f"{what}.array does not fit", where=noise.where, got=f"shape {array.shape}", allowed=f"(..., {code.size})"
+                f"{what}.array does not fit", where=noise.where, got=f"shape {np.shape(noise.array)}", allowed=f"(steps, {units})"
             )
         table = b.array(f"{code.owner}_frozen", array, kind="constant")
         trials = array.shape[0] if array.ndim == 3 else 1
@@ -169,19 +170,21 @@ def _statements(
 
 def _stationary_mean(population: Population, noise: SynapticNoise, b: Builder) -> float:
     """E g = sum of weights x spike probability / (1 - decay), for Poisson sources; checked to be one number for all units."""
-    if noise.mean is not None:
-        return float(noise.mean)
-    source, synapse = noise.source, noise.synapse
+    source, synapse, connection = noise.source, noise.synapse, b.graph.connections[f"{population.name}_noise"]
     assert source is not None and isinstance(synapse, (Conductance, Current))
+    if noise.mean is not None:
+        mean = to_si(noise.mean, connection.dimension, f"population '{population.name}': SynapticNoise.mean", noise.where)
+        if mean.ndim:
+            raise DescriptionError("SynapticNoise.mean is one number", where=noise.where, got=f"an array of shape {mean.shape}")
+        return float(mean)
     if not isinstance(source.neuron, Poisson):
         raise DescriptionError(
             f"population '{population.name}': the mean of SynapticNoise is known for Poisson sources only", where=noise.where,
             do="give mean=, or let the rule read Deviation(Signal('post', 'g_...'), tau)",
         )
-    connection = b.graph.connections[f"{population.name}_noise"]
     chance = np.broadcast_to(-np.expm1(-np.asarray(source.neuron.si.rate, float) * b.dt), (source.size,))
     drive = np.bincount(connection.post, connection.weight * chance[connection.pre], minlength=population.size)
-    mean = drive / (1 - np.exp(-b.dt / float(synapse.si.tau)))
+    mean = drive / (1 - np.exp(-b.dt / np.asarray(synapse.si.tau, float)))
     if np.ptp(mean) > 1e-12 * np.max(np.abs(mean), initial=0.0):
         raise DescriptionError(
             f"population '{population.name}': SynapticNoise has a different mean for different units", where=noise.where,

@@ -13,8 +13,8 @@ from neuroplast.expressions import Term, expression, sum_of_products
 from neuroplast.ir.builder import Builder, Code
 from neuroplast.ir.graph import Connection, to_si
 from neuroplast.ir.program import EndLearn, Learn, Product, SpikeTrace, Synapses
-from neuroplast.modulation import PairedPass
-from neuroplast.plasticity import Deviation, Factor, LowPass, Signal, Transformed, signal_of
+from neuroplast.modulation import Critic, Dopamine, PairedPass
+from neuroplast.plasticity import Deviation, Factor, LowPass, Signal, ThreeFactorRule, Transformed, signal_of
 from neuroplast.units import named_unit, registry, si_name
 
 PULSES = ("spikes", "release_score")
@@ -56,6 +56,8 @@ def lower_rule(connection: Connection, synapses: Synapses, b: Builder) -> None:
             f"the modulator '{paired[0]}' compares two whole passes of a trial, so the rule of '{name}' must be episodic",
             where=rule.where, got=f"update='{rule.update}'", do="update='episodic'",
         )
+    if rule.update == "episodic":
+        _check_episodic(node.name, rule, b)
     if tau:
         b.check_dt(f"the eligibility of '{name}'", tau, eligibility.where)
     unit = _drive_unit(terms, where, rule.factors, b)
@@ -83,6 +85,22 @@ def lower_rule(connection: Connection, synapses: Synapses, b: Builder) -> None:
     )
     b.learn.append(learn)
     b.trial_end.append(EndLearn(learn, closing=b.reset and not episodic))
+
+
+def _check_episodic(name: str, rule: ThreeFactorRule, b: Builder) -> None:
+    """M(end) is the trial's summed reward minus the baseline: what makes M in each step has no part in it."""
+    modulator = rule.modulator
+    for part, what in ((modulator.dopamine, "dopamine neurons"), (modulator.baseline, "critic")):
+        if isinstance(part, (Dopamine, Critic)):
+            raise DescriptionError(
+                f"the rule of '{name}' is episodic, but the {what} of '{modulator.name}' act in each step", where=rule.where,
+                got=f"{type(part).__name__} declared at {part.where}",
+                do="update='deferred' (or 'continuous'), or a modulator with RunningMean, PerTrialType or PairedPass",
+            )
+    for what in ("delay", "tau"):
+        if getattr(modulator.si, what) > 0:
+            asked, got = f"{getattr(modulator.si, what):g} s", "none: the trial's summed reward is taken at its end"
+            b.note(name, f"{what} of modulator '{modulator.name}'", asked, got, rule.where)
 
 
 def _drive_unit(

@@ -52,7 +52,7 @@ def _delays(connection: Connection, b: Builder) -> tuple[int, np.ndarray | None]
     steps = np.array([b.steps_of(float(d), node.name, "delay", node.where, least=0) for d in values])
     steps = np.maximum(steps, _soonest(node.pre))
     if np.unique(steps).size <= 1:
-        return int(steps[0]) if steps.size else 1, None
+        return int(steps[0]) if steps.size else _soonest(node.pre), None
     return 0, steps[where]
 
 

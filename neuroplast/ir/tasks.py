@@ -263,6 +263,8 @@ class PythonCaller:
             number = _floats(reward)
             if number is None or number.shape != () or not np.isfinite(number):
                 raise self._error("returned a reward that is not a finite number", repr(reward)[:200], arrays)
+            if isinstance(done, str) or np.size(done) != 1:
+                raise self._error("returned a done that is neither true nor false", repr(done)[:200], arrays)
             arrays[REWARD][0], arrays[binding.done][0] = float(number), float(bool(done))
         if inputs is not None and not isinstance(inputs, Mapping):
             raise self._error(

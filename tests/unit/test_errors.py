@@ -342,6 +342,55 @@ CASES: dict[str, tuple[Wrong, tuple[str, ...]]] = {
         lambda: build(pop(neuron=SpikeSequence([0, 1], [1.0, 9.0] * ms)), OpenLoop(steps=9)),
         ("after the end of the trial", "0.009 s"),
     ),
+    "spike in the second half of the last step": (
+        lambda: build(pop(neuron=SpikeSequence([0], [4.4] * ms)), OpenLoop(steps=9)),
+        ("after the end of the trial", "0.0044 s, which is nearest to the start of step 9", "before 0.00425 s"),
+    ),
+    "monitor that never looks": (
+        lambda: build(cells := pop(), Monitor(cells, "v", every=5 * ms), OpenLoop(steps=9)),
+        ("a monitor of 'v' of 'cells' never looks", "every=5 millisecond", "every='trial'"),
+    ),
+    "critic of an episodic rule": (
+        lambda: wired(
+            lambda a, b: arrow(a, b, plasticity=rule(modulator=Modulator("m", Critic(a, 0.1, 5 * ms)), update="episodic"))
+        ),
+        ("the rule of 'source_cells' is episodic", "critic of 'm' act in each step", "update='deferred'"),
+    ),
+    "dopamine of an episodic rule": (
+        lambda: wired(
+            lambda a, b: arrow(
+                a, b,
+                plasticity=rule(modulator=Modulator("m", dopamine=Dopamine(a, 50 * Hz, 9 * ms, gain=1 * Hz)), update="episodic"),
+            )
+        ),
+        ("the rule of 'source_cells' is episodic", "dopamine neurons of 'm' act in each step"),
+    ),
+    "delays of a readout that a rule reads": (
+        lambda: build(
+            m := pop("m", 2, Readout(tau=5 * ms)), y := pop("y", 2, Rate()), track(m),
+            Projection(m, y, 1.0, Graded(), delay=[[1, 2], [3, 4]] * ms, plasticity=rule(
+                factors={"s": Signal("pre", "m")}, eligibility=Eligibility("s", tau=5 * ms))),
+        ),
+        ("the factor 's' of 'm_y' reads what arrives", "different delays"),
+    ),
+    "frozen noise of weights without steps": (
+        lambda: wired(lambda a, b: arrow(a, b, noise=Frozen(np.ones((3, 3)) * mV))),
+        ("Frozen.array does not fit", "got: shape (3, 3)", "(steps, as weights are given)"),
+    ),
+    "unit of the mean of synaptic noise": (
+        lambda: build(s := source(), pop(noise=SynapticNoise(s, 1 * mV, Current(tau=5 * ms), mean=1.0))),
+        ("SynapticNoise.mean needs a unit",),
+    ),
+    "synaptic noise of different time constants": (
+        lambda: build(s := source(), pop(noise=SynapticNoise(s, 1 * mV, Current(tau=[5, 5, 6] * ms)))),
+        ("SynapticNoise has a different mean for different units",),
+    ),
+    "arrays in a distribution": (
+        lambda: wired(lambda a, b: arrow(a, b, weight=Uniform([0, 0] * mV, 1 * mV))), ("Uniform needs finite ends, one number each",),
+    ),
+    "arrays in a normal distribution": (lambda: Rate(bias=Normal([0.0, 1.0], 1.0)), ("Normal needs finite numbers, one each",)),
+    "ragged pairs": (lambda: Pairs([[0, 1], [2]], [0, 1]), ("Pairs.pre must be an array of numbers",)),
+    "no node": (lambda: Network("mine").add((pop(),)), ("network 'mine': this cannot be added",)),  # type: ignore[type-var]
     # not finite
     "NaN in a parameter": (lambda: lif(drive=[1.0, NAN, 2.0] * mV), ("LIF.drive holds a value that is not finite", "nan at index 1")),
     "NaN in weights": (
@@ -461,8 +510,12 @@ CASES: dict[str, tuple[Wrong, tuple[str, ...]]] = {
         ("has no tau, so it would grow for ever",),
     ),
     "paired pass within a trial": (
-        lambda: wired(lambda a, b: arrow(a, b, plasticity=rule(modulator=Modulator("r", baseline=PairedPass())))),
+        lambda: wired(lambda a, b: arrow(a, b, plasticity=rule(modulator=Modulator("r", baseline=PairedPass()))), reward="error"),
         ("'r' compares two whole passes", "update='episodic'"),
+    ),
+    "paired pass and a bar that moves": (
+        lambda: wired(lambda a, b: arrow(a, b, plasticity=rule(modulator=Modulator("r", baseline=PairedPass()), update="episodic"))),
+        ("the task's bar moves in each of them", "threshold=a number"),
     ),
     "paired pass without reset": (
         lambda: wired(
@@ -472,7 +525,10 @@ CASES: dict[str, tuple[Wrong, tuple[str, ...]]] = {
     ),
     "paired pass with release": (
         lambda: wired(
-            lambda a, b: arrow(a, b, release=Release(), plasticity=rule(modulator=Modulator("r", baseline=PairedPass()), update="episodic"))
+            lambda a, b: arrow(
+                a, b, release=Release(), plasticity=rule(modulator=Modulator("r", baseline=PairedPass()), update="episodic")
+            ),
+            reward="error",
         ),
         ("cannot be switched off for a first pass", "PairedPass(noise='other')"),
     ),

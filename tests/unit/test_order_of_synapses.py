@@ -70,3 +70,13 @@ def test_what_does_not_fit_is_refused():
         recorded(AllToAll(), 0.0, White(np.ones(6)), variable="noise")
     with pytest.raises(DescriptionError, match=r"reads number 9"):
         recorded(Pairs(PRE, POST), 1.0, units=[9])
+
+
+def test_no_synapse_at_all_from_given_input():
+    """A probability of zero leaves nothing to be remembered of the input: its delays need no ring."""
+    net = Network("none", seed=3)
+    pre, post = net.add(Population("pre", 3, Pattern([1.0, 2.0, 4.0]))), net.add(Population("post", 2, Readout(tau=2 * ms)))
+    net.add(Projection(pre, post, 1.0, Graded(), FixedProbability(0.0), delay=np.arange(6.0).reshape(2, 3) * ms))
+    net.add(Monitor(post, "m"))
+    result = Simulation(net, 1 * ms, "reference").run(duration=3 * ms)
+    assert not result["recordings"]["post_m"]["value"].to_numpy().any()

@@ -44,6 +44,8 @@ RESULTS: dict[str, tuple[Env, tuple[str, ...]]] = {
     "wrong shape": (Env((0.0, {"x": np.zeros(3)}, False)), ("input 'x' of the wrong shape", "(3,)", "(2,)")),
     "NaN input": (Env((0.0, {"x": [0.0, NAN]}, False)), ("input 'x' with values that are not finite", "nan")),
     "ragged input": (Env((0.0, {"x": [[1.0], [1.0, 2.0]]}, False)), ("input 'x' that is no array of numbers",)),
+    "done that is an array": (Env((0.0, {}, np.array([True, False]))), ("a done that is neither true nor false",)),
+    "done that is text": (Env((0.0, {}, "False")), ("a done that is neither true nor false", "'False'")),
     "unknown input": (Env((0.0, {"z": 1.0}, False)), ("set the input 'z', which it did not declare", "Known names are: x")),
     "input without a name": (Env((0.0, np.zeros(2), False)), ("gave no inputs by name in step",)),
     "wrong shape at the start": (Env(first={"x": np.zeros((2, 2))}), ("input 'x' of the wrong shape", "(2, 2)")),
