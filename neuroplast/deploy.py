@@ -69,6 +69,11 @@ def register(app: typer.Typer, command: Work) -> None:
                     "the chip's learning engine has whole numbers alone", got=f"--plasticity {plasticity} --precision float",
                     do="--precision fixed",
                 )
+            if ":" in target:
+                raise DescriptionError(
+                    "deploy makes the integers itself", got=f"--target {target}",
+                    do=f"--target {target.partition(':')[0]}, with --precision float or fixed, and --plasticity process or loihi",
+                )
             program = model_program(model, seed, settings, quick, weights)
             if not learn:
                 program = without_learning(program)
@@ -204,8 +209,13 @@ def compared(
             {"array": d.array, "trial": d.trial, "step": d.step, "unit": d.unit, names[0]: d.one, run.label: d.other, "largest": d.largest}
             for d in apart
         ]
-        document["targets"][run.label] = {"arrays": len(found), "differ": len(apart), "first": rows[:1], "all": rows}
+        largest = max((d.largest for d in found), default=0.0)
+        document["targets"][run.label] = {
+            "arrays": len(found), "differ": len(apart), "equal_bits": sum(d.largest == 0.0 for d in found), "largest": largest,
+            "first": rows[:1], "all": rows,
+        }
         title = f"{run.label}: {len(apart)} of {len(found)} arrays differ from {names[0]}"
+        title += " (bit for bit)" if largest == 0.0 else f" (largest distance {largest:.2g})"
         columns = ("array", "trial", "step", "unit", names[0], run.label, "largest")
         tables.append(_table([{k: _short(v) for k, v in row.items()} for row in rows[:SHOWN]], columns, title))
     if out is not None and worst is not None:
@@ -220,7 +230,7 @@ def _short(value: Any) -> str:
 def _table(rows: list[dict[str, Any]], columns: tuple[str, ...], title: str | None = None) -> Table:
     table = Table(title=title, title_justify="left")
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(str(row[column]) for column in columns))
     return table

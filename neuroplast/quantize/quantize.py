@@ -109,6 +109,15 @@ class _Pass:
             for name in incoming:
                 if name not in self.weights and not any(n.node == name and n.what == "weights" for n in self.notes):
                     self.free_weights(name)
+        owners = {op.owner for op in self.program.neurons}
+        for name in self.program.populations:
+            if name not in owners:
+                self.note(name, "place", "on chip", "input, made by the host")
+        for name, deliver in self.delivers.items():
+            if deliver.release is not None:
+                self.note(name, "release", "on chip", "simulator only, in float: the chip's synapses have no chance of release")
+            if deliver.noise is not None:
+                self.note(name, "noise of the weights", "on chip", "simulator only, in float: the chip's synapses have no noise")
         rules = {name: rule for name, learn in self.learns.items() if (rule := self.rule(name, learn)) is not None}
         notes = (*self.program.notes, *self.notes)
         whole, fractions = (
@@ -140,6 +149,13 @@ class _Pass:
         if name in self.weights and learn.target == self.delivers[name].weight:
             self.note(name, "rule", "float", "weights rounded at random, each synapse for itself; traces and eligibility in float: "
                       f"simulator only: {why}")
+            if learn.low is None or learn.high is None:
+                unit = float(np.max(self.weights[name].unit))
+                low, high, _ = self.formats.weight_range(self.weights[name].weights.mode)
+                asked = " to ".join("none" if b is None else f"{b:.6g}" for b in (learn.low, learn.high))
+                self.note(name, "bounds", asked, f"{low * unit:.6g} to {high * unit:.6g}: those of the format, where nothing nearer is asked")
+        else:
+            self.note(name, "rule", "float", f"simulator only, in float: {why}")
         return None
 
     def largest(self, name: str) -> tuple[float, str]:

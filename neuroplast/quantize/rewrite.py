@@ -237,7 +237,8 @@ def overflow(name: str, neuron: int, value: float, step: tuple[int, int] | None,
     return QuantizationError(
         f"neuron {neuron} of '{name}' leaves the {formats.state_bits} bits of {formats.name}{when}", got=f"{value:.0f}",
         allowed=f"magnitudes below {formats.state_limit}",
-        do="quantize with a smaller headroom, or give the ranges of a run in which the neurons are driven as strongly",
+        do="quantize with a smaller headroom (deploy --headroom 0.1, Fixed(target, headroom=0.1)), or give the ranges of a run in which "
+        "the neurons are driven as strongly",
     )
 
 

@@ -386,7 +386,7 @@ class _Rule:
     def _note_bounds(self, low: int, high: int) -> None:
         asked = tuple(self.learn.low if k == 0 else self.learn.high for k in range(2))
         got = (low * self.unit, high * self.unit)
-        if any(a is not None and abs(a - g) > 1e-9 * max(abs(g), abs(self.unit)) for a, g in zip(asked, got, strict=True)):
+        if any(a is None or abs(a - g) > 1e-9 * max(abs(g), abs(self.unit)) for a, g in zip(asked, got, strict=True)):
             show = lambda pair: " to ".join("none" if v is None else f"{v:.6g}" for v in pair)
             self.note("bounds", show(asked), f"on chip: {show(got)}, those of the format")
 

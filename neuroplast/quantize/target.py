@@ -35,12 +35,20 @@ class FixedExecutable:
         return self._executable.arrays
 
     def run(self, trials: int, recorder: Recorder, after_trial: AfterTrial | None = None) -> int:
+        def checked(trial: int, arrays: dict[str, np.ndarray]) -> bool:
+            self._check(arrays)  # before anything of this trial is kept
+            return after_trial is None or after_trial(trial, arrays)
+
         with self._checked():
-            return self._executable.run(trials, recorder, after_trial)
+            return self._executable.run(trials, recorder, None if after_trial is None else checked)
 
     def _run_logged(self, logged: Any, trials: int, recorder: Recorder, after_piece: AfterPiece) -> int:
+        def checked(trial: int, measures: np.ndarray, arrays: dict[str, np.ndarray]) -> bool:
+            self._check(arrays)
+            return after_piece(trial, measures, arrays)
+
         with self._checked():
-            return logged(trials, recorder, after_piece)
+            return logged(trials, recorder, checked)
 
     @contextlib.contextmanager
     def _checked(self) -> Iterator[None]:
@@ -54,14 +62,15 @@ class FixedExecutable:
 class Fixed:
     """Another target, given the program in Loihi 2's integers (docs/lava.md); the report names every number that changed.
 
-    plasticity: "process" or "loihi"; see :func:`neuroplast.quantize.quantize`.
+    plasticity: "process" or "loihi"; this and other options (``headroom``, ``ranges``) are those of
+    :func:`neuroplast.quantize.quantize`.
     """
 
-    def __init__(self, target: Target, plasticity: str = "process") -> None:
-        self.target, self.plasticity = target, plasticity
+    def __init__(self, target: Target, plasticity: str = "process", **options: Any) -> None:
+        self.target, self.plasticity, self.options = target, plasticity, options
         self.name = f"{target.name}:{'fixed' if plasticity == 'process' else plasticity}"
 
     def prepare(self, program: StepProgram, task: TaskCaller | None = None) -> FixedExecutable:
-        quantized = quantize(program, plasticity=self.plasticity)
+        quantized = quantize(program, plasticity=self.plasticity, **self.options)
         executable = self.target.prepare(quantized.program, task)
         return FixedExecutable(executable, lambda arrays: check_overflow(quantized.program, arrays, quantized.formats))

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from neuroplast import LIF, Current, DescriptionError, Network, Normal, Poisson, Population, Projection, Simulation
+from neuroplast.backends.reference import Reference
 from neuroplast.backends.targets import target_named
 from neuroplast.quantize import QuantizationError, quantize
-from neuroplast.quantize import target as fixed
+from neuroplast.quantize.target import Fixed
 from neuroplast.results import array
 from neuroplast.testing.contract import program_of, scenario
 from neuroplast.units import Hz, ms, mV
@@ -27,15 +28,14 @@ def test_it_is_the_quantised_program(target: str, form: str) -> None:
     assert trees[0].attrs["target"] == name
 
 
-def test_a_number_out_of_range_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_number_out_of_range_is_an_error() -> None:
     """The ranges of a quieter network promise room that is not there."""
     network = Network("loud", seed=1)
     source = network.add(Population("source", 40, Poisson(40 * Hz)))
     cells = network.add(Population("cells", 5, LIF(20 * ms, 0 * mV, 10 * mV, 0 * mV)))
     network.add(Projection(source, cells, Normal(200 * mV, 400 * mV), Current(tau=5 * ms), name="in"))
     ranges = {"cells_v": (0.0, 0.01), "cells_i_in": (0.0, 1e-4)}
-    monkeypatch.setattr(fixed, "quantize", lambda program, plasticity: quantize(program, ranges=ranges, trials=0, headroom=0.9))
-    simulation = Simulation(network, 1 * ms, "reference:fixed")
+    simulation = Simulation(network, 1 * ms, Fixed(Reference(), ranges=ranges, trials=0, headroom=0.9))
     with simulation, pytest.raises(QuantizationError, match=r"trial \d: neuron \d of 'cells' leaves the 24 bits of Loihi 2"):
         simulation.run(duration=300 * ms)
 

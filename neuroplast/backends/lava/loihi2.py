@@ -47,6 +47,7 @@ def without_chip_model(program: StepProgram) -> list[str]:
     """The processes of a program that a chip has no model for, each with the reason."""
     places = {note.node: note.got for note in program.notes if note.what == "place"}
     rules = {note.node: note.got for note in program.notes if note.what == "rule"}
+    synapses = {note.node: note.got for note in program.notes if note.what in ("release", "noise of the weights")}
     found = []
     for part in partition(program).parts.values():
         if part.kind == "population":
@@ -55,6 +56,8 @@ def without_chip_model(program: StepProgram) -> list[str]:
                 found.append(f"{part.name}: {place}")
         elif part.kind == "projection" and part.name in rules:
             found.append(f"{part.name}: {rules[part.name]}")
+        elif part.kind == "projection" and part.name in synapses:
+            found.append(f"{part.name}: {synapses[part.name]}")
         elif part.kind == "modulator":
             found.append(f"{part.name}: a modulator in float, on the host or an embedded processor")
     return found
