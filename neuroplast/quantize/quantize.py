@@ -153,7 +153,8 @@ class _Pass:
                 unit = float(np.max(self.weights[name].unit))
                 low, high, _ = self.formats.weight_range(self.weights[name].weights.mode)
                 asked = " to ".join("none" if b is None else f"{b:.6g}" for b in (learn.low, learn.high))
-                self.note(name, "bounds", asked, f"{low * unit:.6g} to {high * unit:.6g}: those of the format, where nothing nearer is asked")
+                got = f"{low * unit:.6g} to {high * unit:.6g}: those of the format, where nothing nearer is asked"
+                self.note(name, "bounds", asked, got)
         else:
             self.note(name, "rule", "float", f"simulator only, in float: {why}")
         return None
