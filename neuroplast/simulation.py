@@ -266,11 +266,9 @@ class Simulation:
 
     def rest(self) -> None:
         """After ``train``: keep the state that it reached, and give back all else. The simulation can go on from there."""
-        from neuroplast.quantize.target import Fixed
-
         if self._executable is not None and self._reached is not None:
-            if isinstance(self.target, Fixed) and self.program.calls_python:
-                return  # its scales are those of a trial run of the task as it was at the start, and the task remembers
+            if getattr(self._executable, "prepared_once", False):
+                return
             self._executable.close()
             self._executable, self._resting = None, True
             if self.network is not None:

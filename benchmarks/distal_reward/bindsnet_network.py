@@ -65,7 +65,7 @@ class Izhikevich(Nodes):
         self.u = torch.where(self.s, followed + self.d, followed)
 
     def reset_state_variables(self) -> None:
-        raise NotImplementedError("a trial goes on where the last one ended")
+        raise RuntimeError("nothing is reset: a trial goes on where the last one ended")
 
 
 class Arrived(Nodes):
@@ -79,7 +79,7 @@ class Arrived(Nodes):
         self.s = self.of.s
 
     def reset_state_variables(self) -> None:
-        raise NotImplementedError("a trial goes on where the last one ended")
+        raise RuntimeError("nothing is reset: a trial goes on where the last one ended")
 
 
 class BindsNet:

@@ -49,8 +49,9 @@ class LoweringReport:
 class Executable(Protocol):
     """A program on a target. ``arrays`` are its live state by name (writing to them between runs changes the run).
 
-    Two things that a target may have, and need not: ``side_by_side = True`` where several executables may run at the same time
-    in threads; ``run_logged(trials, recorder, after_piece)``, a ``run`` that hands over several trials at once.
+    Three things that a target may have, and need not: ``side_by_side = True`` where several executables may run at the same time
+    in threads; ``run_logged(trials, recorder, after_piece)``, a ``run`` that hands over several trials at once; ``prepared_once =
+    True`` where preparing the program again would give another executable, to which the state that was reached does not belong.
     """
 
     program: StepProgram

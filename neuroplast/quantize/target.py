@@ -25,6 +25,8 @@ class FixedExecutable:
     def __init__(self, executable: Executable, check: Any) -> None:
         self._executable, self._check = executable, check
         self.program, self.report = executable.program, executable.report
+        # the scales are those of a trial run of the task as it was at the start, and a task in Python remembers
+        self.prepared_once = executable.program.calls_python
         self.side_by_side: bool = getattr(executable, "side_by_side", False)
         logged = getattr(executable, "run_logged", None)
         if logged is not None:

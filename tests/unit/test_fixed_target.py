@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from neuroplast import LIF, Current, DescriptionError, Network, Normal, Poisson, Population, Projection, Simulation
+from neuroplast import (
+    LIF,
+    Current,
+    DescriptionError,
+    Graded,
+    Network,
+    Normal,
+    Pattern,
+    Poisson,
+    Population,
+    Projection,
+    PythonTask,
+    Readout,
+    Simulation,
+)
 from neuroplast.backends.reference import Reference
 from neuroplast.backends.targets import target_named
 from neuroplast.quantize import QuantizationError, quantize
@@ -45,3 +61,35 @@ def test_other_words_behind_a_target_are_refused() -> None:
         target_named("compiled:float")
     with pytest.raises(DescriptionError, match="compiled"):
         target_named("compild:fixed")
+
+
+class Louder:
+    """Gives more with every trial that it has seen."""
+
+    def __init__(self) -> None:
+        self.trials = 0
+
+    def reset(self, trial: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        self.trials += 1
+        return {"given": np.full(3, 5.0 + 0.2 * self.trials)}
+
+    def step(self, outputs: Any) -> tuple[float, dict[str, Any], bool]:
+        return 0.0, {}, False
+
+
+def test_the_scale_stays_while_a_task_in_python_remembers() -> None:
+    def states(rests: bool) -> dict[str, np.ndarray]:
+        network = Network("louder", seed=1)
+        given, cells = network.add(Population("given", 3, Pattern())), network.add(Population("cells", 2, Readout(20 * ms)))
+        network.add(Projection(given, cells, [[0.5, 1.0, 0.2], [1.0, 0.1, 0.4]], Graded()))
+        network.add(PythonTask(environment=Louder(), inputs=(given,), outputs=(cells,), steps=20))
+        simulation = Simulation(network, 1 * ms, "reference:fixed")
+        simulation.run(4)
+        if rests:
+            simulation.rest()
+        simulation.run(2)
+        return {name: np.array(value) for name, value in simulation.executable.arrays.items()}
+
+    once, twice = states(False), states(True)
+    for name in once:
+        assert np.array_equal(once[name], twice[name]), name
